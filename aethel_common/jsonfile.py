@@ -1,0 +1,39 @@
+"""JSON files that are read whole and replaced whole; typed by msgspec Structs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from aethel_common.errors import Corrupt
+
+T = TypeVar("T")
+
+
+def read(path: Path, kind: type[T]) -> T:
+    """Decode the file. Raises FileNotFoundError, or Corrupt with the path and the JSON path of what is wrong."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"{path}: {error}") from error
+
+
+def replace(path: Path, document: object, *, mode: int = 0o600) -> None:
+    """Write the file in one piece: a reader sees the old one or the new one, never half of it.
+
+    Not synced: it survives the death of any process, not of the machine.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        try:
+            os.write(fd, msgspec.json.encode(document))
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
