@@ -1,0 +1,3 @@
+from aethel_d.launcher.main import main
+
+main()

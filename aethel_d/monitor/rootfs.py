@@ -1,0 +1,81 @@
+"""The container's root: an overlay over layers whose files appear owned by the container's own ids.
+
+It is made as a detached mount, so that no mount table but the container's ever shows it, and it is gone with the
+container whatever else dies. The tree with layers and upper directories is idmapped once, as a whole: nothing is copied
+and nothing is chowned. man 2 mount_setattr ("ID-mapped mounts"); kernel Documentation/filesystems/overlayfs.rst
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from aethel_common.errors import Unsupported
+from aethel_common.linux import mounts
+from aethel_common.linux.mounts import FsConfig, MountAttr, MoveMount, OpenTree, UmountFlags
+
+_HINT = "`--userns host` runs it without a user namespace"
+
+
+def open_overlay(
+    state_root: str, lower: Sequence[str], upper: str, work: str, userns_fd: int | None, *, read_only: bool = False
+) -> int:
+    """A detached overlay; the caller owns the descriptor. The paths are relative to `state_root`.
+
+    Needs a mount namespace that may be changed: while the overlay is made, the idmapped tree is mounted over
+    `state_root` there. Raises OSError, or Unsupported when the file system cannot be idmapped.
+    """
+    tree_fd = _open_tree(state_root, userns_fd)
+    try:
+        mounts.move_mount(tree_fd, "", mounts.AT_FDCWD, state_root, MoveMount.F_EMPTY_PATH)
+        before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # Relative names keep the options short: a page holds them all on kernels without `lowerdir+`.
+            os.fchdir(tree_fd)
+            return _mount_overlay(lower, upper, work)
+        finally:
+            os.fchdir(before)
+            os.close(before)
+            mounts.umount2(state_root, UmountFlags.DETACH)
+    finally:
+        os.close(tree_fd)
+
+
+def _open_tree(path: str, userns_fd: int | None) -> int:
+    fd = mounts.open_tree(mounts.AT_FDCWD, path, OpenTree.CLONE | OpenTree.CLOEXEC)
+    if userns_fd is None:
+        return fd
+    try:
+        mounts.mount_setattr(fd, "", mounts.AT_EMPTY_PATH, attr_set=MountAttr.IDMAP, userns_fd=userns_fd)
+    except OSError as error:
+        os.close(fd)
+        if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise Unsupported(f"the file system of {path} cannot be idmapped", hint=_HINT) from error
+        raise
+    return fd
+
+
+def _mount_overlay(lower: Sequence[str], upper: str, work: str) -> int:
+    fs_fd = mounts.fsopen("overlay")
+    try:
+        _set_lower(fs_fd, lower)
+        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "upperdir", upper)
+        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "workdir", work)
+        mounts.fsconfig(fs_fd, FsConfig.CMD_CREATE)
+        return mounts.fsmount(fs_fd)
+    finally:
+        os.close(fs_fd)
+
+
+def _set_lower(fs_fd: int, lower: Sequence[str]) -> None:
+    """One option a layer since Linux 6.7; before, one string for all."""
+    try:
+        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "lowerdir+", lower[0])
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "lowerdir", ":".join(lower))
+        return
+    for directory in lower[1:]:
+        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "lowerdir+", directory)
