@@ -1,0 +1,31 @@
+"""Init: all that a step may know. Steps pass nothing to each other but the kernel's state."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aethel_run.spec.config import Spec
+from aethel_run.spec.linux import NamespaceType
+from aethel_run.spec.process import Process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Init:
+    """What to do, and the descriptors to do it with."""
+
+    spec: Spec
+    process: Process
+    """spec.process after its user was looked up in the image."""
+    rootfs_fd: int
+    """A detached mount until `attach_rootfs`, then the container's root."""
+    sources: Mapping[int, int]
+    """Detached mounts for the bind mounts, by their index in spec.mounts."""
+    stdio: tuple[int, int, int] | None
+    """To become 0, 1 and 2; None with a terminal."""
+    sync: socket.socket
+
+    def has(self, kind: NamespaceType) -> bool:
+        """Whether the container has a namespace of that kind to itself."""
+        return self.spec.linux.has(kind)

@@ -1,0 +1,45 @@
+"""Who and where: ids inside the user namespace, session, cgroup namespace, names."""
+
+from __future__ import annotations
+
+import os
+
+from aethel_common.linux import namespaces, processes
+from aethel_common.linux.namespaces import CloneFlags
+from aethel_run.init.context import Init
+from aethel_run.init.step import step
+from aethel_run.spec.linux import NamespaceType
+
+
+@step(man="user_namespaces(7) setresuid(2)", when=lambda init: init.has(NamespaceType.USER))
+def become_root(init: Init) -> None:
+    """Take the id 0 of the new user namespace, which the host sees as an ordinary one."""
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+@step(man="setsid(2) session-keyring(7)")
+def start_session(init: Init) -> None:
+    """Leave the caller's session and keys: no terminal of the host can be reached (TIOCSTI), no key of it be read."""
+    os.setsid()
+    processes.join_session_keyring()
+
+
+@step(man="cgroup_namespaces(7) unshare(2)", when=lambda init: init.has(NamespaceType.CGROUP))
+def unshare_cgroup(init: Init) -> None:
+    """Make the container's own cgroup the root of what it sees."""
+    # Not with clone3: CLONE_INTO_CGROUP moves the child after CLONE_NEWCGROUP has looked where it is.
+    namespaces.unshare(CloneFlags.NEWCGROUP)
+
+
+@step(man="sethostname(2) uts_namespaces(7)", when=lambda init: bool(init.spec.hostname))
+def set_hostname(init: Init) -> None:
+    """Name the machine that the container believes it is on."""
+    namespaces.sethostname(init.spec.hostname)
+
+
+@step(man="setdomainname(2)", when=lambda init: bool(init.spec.domainname))
+def set_domainname(init: Init) -> None:
+    """Set the NIS domain of that machine."""
+    namespaces.setdomainname(init.spec.domainname)

@@ -1,0 +1,71 @@
+"""config.json to a Spec and back. What cannot be honoured is refused by name, never passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from aethel_common.errors import InvalidSpec, Unsupported
+from aethel_run.spec import validate
+from aethel_run.spec.config import Spec
+
+_NOT_BUILT: Final = (
+    "hooks",
+    "process.apparmorProfile",
+    "process.selinuxLabel",
+    "process.scheduler",
+    "process.ioPriority",
+    "process.execCPUAffinity",
+    "linux.devices",
+    "linux.netDevices",
+    "linux.resources",
+    "linux.rootfsPropagation",
+    "linux.seccomp",
+    "linux.mountLabel",
+    "linux.intelRdt",
+    "linux.memoryPolicy",
+    "linux.personality",
+    "linux.timeOffsets",
+)
+"""Fields of the specification whose effect this runtime does not have."""
+
+_decode = msgspec.json.Decoder(Spec).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def decode(document: bytes) -> Spec:
+    """Read and check a document. Raises InvalidSpec with the JSON path, Unsupported naming the field."""
+    try:
+        spec = _decode(document)
+    except msgspec.DecodeError as error:
+        raise InvalidSpec(f"config.json: {error}") from error
+    _refuse_unbuilt(msgspec.json.decode(document))
+    validate.check(spec)
+    return spec
+
+
+def encode(spec: Spec) -> bytes:
+    """The document of a Spec; what is at its default is left out."""
+    return _encode(spec)
+
+
+def _refuse_unbuilt(document: object) -> None:
+    for path in _NOT_BUILT:
+        value = document
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value:
+            raise Unsupported(f"config.json: {path} is set, and this runtime does not have it")
+    _refuse_in_lists(document)
+
+
+def _refuse_in_lists(document: object) -> None:
+    assert isinstance(document, Mapping)
+    for index, namespace in enumerate((document.get("linux") or {}).get("namespaces") or ()):
+        if namespace.get("path"):
+            raise Unsupported(f"config.json: linux.namespaces[{index}].path: joining a namespace is not supported")
+    for index, mount in enumerate(document.get("mounts") or ()):
+        if mount.get("uidMappings") or mount.get("gidMappings"):
+            raise Unsupported(f"config.json: mounts[{index}].uidMappings: mappings of a mount are not supported")
