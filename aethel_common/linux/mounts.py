@@ -105,9 +105,7 @@ _mount: Final = Syscall("mount", _c_path, _c_path, _c_path, ctypes.c_ulong, ctyp
 _umount2: Final = Syscall("umount2", _c_path, ctypes.c_int)
 _pivot_root: Final = Syscall("pivot_root", _c_path, _c_path)
 _open_tree: Final = Syscall("open_tree", ctypes.c_int, _c_path, ctypes.c_uint, number=428)
-_move_mount: Final = Syscall(
-    "move_mount", ctypes.c_int, _c_path, ctypes.c_int, _c_path, ctypes.c_uint, number=429
-)
+_move_mount: Final = Syscall("move_mount", ctypes.c_int, _c_path, ctypes.c_int, _c_path, ctypes.c_uint, number=429)
 _fsopen: Final = Syscall("fsopen", ctypes.c_char_p, ctypes.c_uint, number=430)
 _fsconfig: Final = Syscall(
     "fsconfig", ctypes.c_int, ctypes.c_uint, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int, number=431

@@ -24,9 +24,7 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_openat2: Final = Syscall(
-    "openat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t, number=437
-)
+_openat2: Final = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t, number=437)
 
 
 def openat2(directory_fd: int, path: str, flags: int, mode: int = 0, *, resolve: Resolve) -> int:

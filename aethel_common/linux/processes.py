@@ -18,9 +18,7 @@ _CLOSE_RANGE_CLOEXEC: Final = 4
 _KEYCTL_JOIN_SESSION_KEYRING: Final = 1
 _NR_KEYCTL: Final = {"x86_64": 250}.get(os.uname().machine, 219)
 
-_prctl: Final = Syscall(
-    "prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong
-)
+_prctl: Final = Syscall("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 _prctl_name: Final = ctypes.create_string_buffer(16)
 _close_range: Final = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_int, number=436)
 _keyctl: Final = Syscall("keyctl", ctypes.c_int, ctypes.c_char_p, number=_NR_KEYCTL)

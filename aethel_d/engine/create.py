@@ -41,7 +41,7 @@ def _new(engine: Engine, config: ContainerConfig, image: Image) -> Container:
         id=container_id,
         name=config.name or names.made_up(c.name for c in engine.containers.all()),
         config=config,
-        image_digest=str(image.digest),
+        image_digest=image.digest,
         argv=_argv(config, image),
         env=oci.environment(config, image.config, hostname),
         working_dir=config.working_dir or image.config.working_dir or "/",
@@ -57,7 +57,7 @@ def _argv(config: ContainerConfig, image: Image) -> tuple[str, ...]:
     if config.entrypoint is not None:
         argv = (*config.entrypoint, *config.command)
     else:
-        argv = (*image.config.entrypoint, *(config.command or image.config.cmd))
+        argv = (*(image.config.entrypoint or ()), *(config.command or image.config.cmd or ()))
     if not argv or not argv[0]:
         raise InvalidArgument(f"no command: image {config.image} names none", hint="give one after the image")
     return tuple(argv)

@@ -15,7 +15,7 @@ from aethel_run.spec.linux import IdMapping, Linux, Namespace, NamespaceType
 from aethel_run.spec.mounts import Mount
 from aethel_run.spec.process import Process
 from aethel_run.spec.template import default_spec
-from aethel_storage.oci.config import RunConfig
+from aethel_storage.oci.documents import RunConfig
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -25,7 +25,7 @@ def environment(config: ContainerConfig, image: RunConfig, hostname: str) -> tup
     merged: dict[str, str] = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
     if config.terminal:
         merged["TERM"] = "xterm"
-    for entry in (*image.env, *config.env):
+    for entry in (*(image.env or ()), *config.env):
         key, _, value = entry.partition("=")
         merged[key] = value
     return tuple(f"{key}={value}" for key, value in merged.items())

@@ -59,5 +59,3 @@ def run_steps(steps: Iterable[Step], init: Init, announce: Callable[[Step], None
             each.run(init)
         except (OSError, AethelError) as error:
             raise Failure(each, error) from error
-
-

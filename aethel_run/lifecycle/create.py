@@ -193,5 +193,3 @@ def _kill_and_reap(pidfd: int) -> None:
     except ChildProcessError:
         pass  # reaped before
     os.close(pidfd)
-
-

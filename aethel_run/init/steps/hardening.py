@@ -49,9 +49,7 @@ def make_paths_read_only(init: Init) -> None:
         try:
             flags = OpenTree.CLONE | OpenTree.CLOEXEC | OpenTree.RECURSIVE | OpenTree.EMPTY_PATH
             copy_fd = mounts.open_tree(target_fd, "", flags)
-            mounts.mount_setattr(
-                copy_fd, "", mounts.AT_EMPTY_PATH | mounts.AT_RECURSIVE, attr_set=MountAttr.RDONLY
-            )
+            mounts.mount_setattr(copy_fd, "", mounts.AT_EMPTY_PATH | mounts.AT_RECURSIVE, attr_set=MountAttr.RDONLY)
             _cover(copy_fd, target_fd)
         finally:
             os.close(target_fd)

@@ -1,0 +1,42 @@
+"""The writable part of a container: what overlayfs calls upper and work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aethel_common.errors import from_os
+from aethel_common.layout import ContainerLayout
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """The directories of an overlay mount; nothing is mounted."""
+
+    lower: tuple[Path, ...]
+    """The topmost layer first."""
+    upper: Path
+    work: Path
+
+
+def prepare(container: ContainerLayout, lower: Sequence[Path]) -> Overlay:
+    """Make what is missing of a container's writable part. Idempotent. Raises Exhausted (disk full)."""
+    try:
+        container.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (container.upper, container.work):
+            directory.mkdir(exist_ok=True)
+            # The root of the overlay has the upper directory's mode, and must be open to every user inside.
+            directory.chmod(0o755)
+    except OSError as error:
+        raise from_os(error, "make a container's directories") from error
+    return Overlay(tuple(lower), container.upper, container.work)
+
+
+def remove(container: ContainerLayout) -> None:
+    """Remove all that a container wrote. Idempotent; by descriptor, following no link that the container left."""
+    assert shutil.rmtree.avoids_symlink_attacks
+    if os.path.lexists(container.state):
+        shutil.rmtree(container.state)
