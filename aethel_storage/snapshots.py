@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from aethel_common.errors import from_os
 from aethel_common.layout import ContainerLayout
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """The directories of an overlay mount; nothing is mounted."""
-
-    lower: tuple[Path, ...]
-    """The topmost layer first."""
-    upper: Path
-    work: Path
-
-
-def prepare(container: ContainerLayout, lower: Sequence[Path]) -> Overlay:
+def prepare(container: ContainerLayout) -> None:
     """Make what is missing of a container's writable part. Idempotent. Raises Exhausted (disk full)."""
     try:
         container.state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -32,7 +19,6 @@ def prepare(container: ContainerLayout, lower: Sequence[Path]) -> Overlay:
             directory.chmod(0o755)
     except OSError as error:
         raise from_os(error, "make a container's directories") from error
-    return Overlay(tuple(lower), container.upper, container.work)
 
 
 def remove(container: ContainerLayout) -> None:

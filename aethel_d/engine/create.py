@@ -22,19 +22,20 @@ def create(engine: Engine, config: ContainerConfig) -> View:
     if config.name:
         names.check(config.name)
     image = engine.images.get(config.image)
-    container = _new(engine, config, image)
+    lower = engine.layers.unpack(image)
+    relative = tuple(str(path.relative_to(engine.layout.state)) for path in lower)
+    container = _new(engine, config, image, relative)
     layout = engine.layout.container(container.id)
     with Undo() as undo:
-        lower = engine.layers.unpack(image)
         container = engine.containers.add(container, private_users=config.private_users)
         undo.later(lambda: engine.containers.remove(container.id))
         undo.later(lambda: snapshots.remove(layout))
-        snapshots.prepare(layout, lower)
+        snapshots.prepare(layout)
         undo.keep()
     return look.view_of(engine, container)
 
 
-def _new(engine: Engine, config: ContainerConfig, image: Image) -> Container:
+def _new(engine: Engine, config: ContainerConfig, image: Image, lower: tuple[str, ...]) -> Container:
     container_id = names.new_id()
     hostname = hostnames.check(config.hostname) if config.hostname else names.short(container_id)
     return Container(
@@ -42,6 +43,7 @@ def _new(engine: Engine, config: ContainerConfig, image: Image) -> Container:
         name=config.name or names.made_up(c.name for c in engine.containers.all()),
         config=config,
         image_digest=image.digest,
+        lower=lower,
         argv=_argv(config, image),
         env=oci.environment(config, image.config, hostname),
         working_dir=config.working_dir or image.config.working_dir or "/",
@@ -61,5 +63,3 @@ def _argv(config: ContainerConfig, image: Image) -> tuple[str, ...]:
     if not argv or not argv[0]:
         raise InvalidArgument(f"no command: image {config.image} names none", hint="give one after the image")
     return tuple(argv)
-
-

@@ -63,7 +63,10 @@ def _kernel_mounts(mounts: tuple[Mount, ...], container: Container) -> tuple[Mou
     if container.config.network is not NetworkMode.HOST or not container.config.private_users:
         return mounts
     host_sys = Mount(
-        destination="/sys", type="bind", source="/sys", options=("rbind", "rprivate", "nosuid", "noexec", "nodev", "rro")
+        destination="/sys",
+        type="bind",
+        source="/sys",
+        options=("rbind", "rprivate", "nosuid", "noexec", "nodev", "rro"),
     )
     return tuple(host_sys if mount.destination == "/sys" else mount for mount in mounts)
 

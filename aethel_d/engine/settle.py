@@ -43,9 +43,7 @@ def read_exit(path: Path) -> Exit | None:
         state = jsonfile.read(path, ExitState)
     except FileNotFoundError:
         return None
-    return Exit(
-        code=state.code, signal=state.signal, finished_ns=state.finished_ns, oom_killed=state.oom_killed
-    )
+    return Exit(code=state.code, signal=state.signal, finished_ns=state.finished_ns, oom_killed=state.oom_killed)
 
 
 def release(engine: Engine, container: Container) -> None:
@@ -68,4 +66,3 @@ def _remove(engine: Engine, container: Container) -> None:
         removal.remove_locked(engine, container)
     except (AethelError, OSError) as error:
         log.error("container %s could not be removed: %s", names.short(container.id), error)
-

@@ -125,7 +125,7 @@ def _launch(engine: Engine, container: Container) -> tuple[Conversation, protoco
 
 def _launch_message(engine: Engine, container: Container) -> protocol.Launch:
     layout = engine.layout.container(container.id)
-    overlay = snapshots.prepare(layout, engine.layers.unpack(engine.images.get_by_digest(container.image_digest)))
+    snapshots.prepare(layout)
     root = engine.layout.state
     return protocol.Launch(
         container_id=container.id,
@@ -133,9 +133,9 @@ def _launch_message(engine: Engine, container: Container) -> protocol.Launch:
         log=str(layout.log),
         cgroup=str(engine.cgroup_path(container.id)),
         state_root=str(root),
-        lower=tuple(str(lower.relative_to(root)) for lower in overlay.lower),
-        upper=str(overlay.upper.relative_to(root)),
-        work=str(overlay.work.relative_to(root)),
+        lower=container.lower,
+        upper=str(layout.upper.relative_to(root)),
+        work=str(layout.work.relative_to(root)),
         user=container.user,
         open_stdin=container.config.open_stdin,
         wired=container.config.network is not NetworkMode.HOST,

@@ -73,7 +73,9 @@ class Connection:
     def __enter__(self) -> Connection:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def fileno(self) -> int:
@@ -94,7 +96,7 @@ class Connection:
             self._socket.settimeout(None)
         if not data:
             raise WrongState("the container is not running")
-        answer = protocol.to_client(data[1:])
+        answer: protocol.ToClient = protocol.to_client(data[1:])
         if isinstance(answer, protocol.Failed):
             raise answer.error()
         return answer
