@@ -30,11 +30,14 @@ class Chunk:
 class Attachment:
     """One client's hold on a container's streams. `output` in one thread, the rest in another."""
 
-    def __init__(self, engine: Engine, container_id: str, ending: Ending, connection: Connection) -> None:
+    def __init__(
+        self, engine: Engine, container_id: str, ending: Ending, connection: Connection, *, feeds_pipe: bool
+    ) -> None:
         self._engine = engine
         self._container_id = container_id
         self._ending = ending
         self._connection = connection
+        self._feeds_pipe = feeds_pipe
 
     def output(self) -> Iterator[Chunk | Exit]:
         """What it writes, then, when all about its end is settled, how it ended. Ends early after `close`."""
@@ -67,7 +70,9 @@ class Attachment:
         self._quietly(lambda: self._connection.tell(protocol.Signal(number=number)))
 
     def detach(self) -> None:
-        """Wake `output`, which then ends; the container goes on."""
+        """The client has gone: wake `output`, which then ends. The container goes on, without more stdin in a pipe."""
+        if self._feeds_pipe:
+            self.close_stdin()
         self._connection.shut_down()
 
     def close(self) -> None:
@@ -86,7 +91,7 @@ class Attachment:
 def attach(
     engine: Engine, wanted: str, *, start: bool, stdin: bool, stdout: bool, stderr: bool, size: Window | None
 ) -> Attachment:
-    """Attach to a running container; with `start`, to one that is started once we are attached, so no byte is missed."""
+    """Attach to a running container; with `start`, start it once we are attached, so that no byte is missed."""
     container_id = engine.containers.find(wanted)
     request = protocol.Attach(stdin=stdin, stdout=stdout, stderr=stderr)
     ending = engine.ends.expect(container_id)
@@ -109,4 +114,5 @@ def attach(
         for connection in connections:
             connection.close()
         raise
-    return Attachment(engine, container_id, ending, connections[0])
+    feeds_pipe = stdin and not engine.containers.get(container_id).config.terminal
+    return Attachment(engine, container_id, ending, connections[0], feeds_pipe=feeds_pipe)

@@ -1,0 +1,3 @@
+from aethel_cli.main import main
+
+main()

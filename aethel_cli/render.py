@@ -1,0 +1,45 @@
+"""Text for people: tables, ages, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+_UNITS: Final = (
+    ("year", 31536000),
+    ("month", 2592000),
+    ("week", 604800),
+    ("day", 86400),
+    ("hour", 3600),
+    ("minute", 60),
+)
+
+
+def age(nanoseconds: int) -> str:
+    """`3 minutes`, `Less than a second`: the largest unit of which there is one."""
+    seconds = max(nanoseconds, 0) // 1_000_000_000
+    for name, length in _UNITS:
+        if seconds >= length:
+            return _count(seconds // length, name)
+    return _count(seconds, "second") if seconds else "Less than a second"
+
+
+def size(count: int) -> str:
+    """`4.1MB`: decimal units."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}TB"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns three spaces apart; one line a row."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows))
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
