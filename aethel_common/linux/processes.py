@@ -16,13 +16,12 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 
 _CLOSE_RANGE_CLOEXEC: Final = 4
 _KEYCTL_JOIN_SESSION_KEYRING: Final = 1
-_NR_KEYCTL: Final = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219}.get(os.uname().machine)
-"""asm/unistd.h; older than 424, so each architecture has its own."""
+_NR_KEYCTL: Final = {"x86_64": 250}.get(os.uname().machine, 219)
 
 _prctl: Final = Syscall("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 _prctl_name: Final = ctypes.create_string_buffer(16)
 _close_range: Final = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_int, number=436)
-_keyctl: Final = Syscall("keyctl", ctypes.c_int, ctypes.c_char_p, number=_NR_KEYCTL or -1)
+_keyctl: Final = Syscall("keyctl", ctypes.c_int, ctypes.c_char_p, number=_NR_KEYCTL)
 
 
 def pidfd_send_signal(pidfd: int, number: int) -> None:
@@ -57,8 +56,5 @@ def set_dumpable(dumpable: bool) -> None:
 
 
 def join_session_keyring() -> None:
-    """Take a new session keyring, so that the caller's keys stay with the caller. man 7 session-keyring
-
-    OSError (ENOSYS) on a kernel without keys, and on an architecture whose number for the call is not known here.
-    """
+    """Take a new session keyring, so that the caller's keys stay with the caller. man 7 session-keyring"""
     _keyctl(_KEYCTL_JOIN_SESSION_KEYRING, None)

@@ -12,7 +12,7 @@ import os
 from aethel_common.errors import NotFound, Unsupported
 from aethel_common.linux import mounts
 from aethel_common.linux.mounts import MountAttr, OpenTree
-from aethel_run.spec.mounts import Attributes, Meaning, Mount, meaning
+from aethel_run.spec.mounts import Meaning, Mount, meaning
 
 _KERNEL_VIEWS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "devpts", "securityfs", "debugfs"})
 """File systems that show the kernel: they cannot be idmapped, and whom they belong to means nothing inside."""
@@ -21,36 +21,36 @@ _KERNEL_VIEWS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "de
 def open_source(mount: Mount, userns_fd: int | None) -> int:
     """A detached mount of the source; the caller's. Raises NotFound, Unsupported (cannot be idmapped), OSError."""
     words = meaning(mount)
-    flags = OpenTree.CLONE | OpenTree.CLOEXEC | (OpenTree.RECURSIVE if words.with_submounts else OpenTree(0))
+    flags = OpenTree.CLONE | OpenTree.CLOEXEC | (OpenTree.RECURSIVE if words.recursive else OpenTree(0))
     try:
         fd = mounts.open_tree(mounts.AT_FDCWD, mount.source, flags)
     except FileNotFoundError:
         raise NotFound(f"bind source {mount.source} does not exist") from None
     try:
-        # The copy is a peer of what it was copied from: before anything is mounted below it, say whether that is wanted.
-        mounts.mount_setattr(fd, "", _scope(words.propagation_recursive), propagation=words.propagation)
-        _set(fd, words.recursive, recursive=True)
-        _set(fd, words.own, recursive=False)
-        if userns_fd is not None:
-            _idmap(fd, mount, words, userns_fd)
+        _apply(fd, mount, words, userns_fd)
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
-def _set(fd: int, attributes: Attributes, *, recursive: bool) -> None:
-    if attributes:
-        mounts.mount_setattr(fd, "", _scope(recursive), attr_set=attributes.set, attr_clr=attributes.clear)
-
-
-def _scope(recursive: bool) -> int:
-    return mounts.AT_EMPTY_PATH | (mounts.AT_RECURSIVE if recursive else 0)
+def _apply(fd: int, mount: Mount, words: Meaning, userns_fd: int | None) -> None:
+    everything = mounts.AT_EMPTY_PATH | mounts.AT_RECURSIVE
+    if words.recursive_set or words.recursive_clr:
+        mounts.mount_setattr(fd, "", everything, attr_set=words.recursive_set, attr_clr=words.recursive_clr)
+    if words.attr_set or words.attr_clr:
+        mounts.mount_setattr(fd, "", mounts.AT_EMPTY_PATH, attr_set=words.attr_set, attr_clr=words.attr_clr)
+    if words.propagation:
+        scope = everything if words.propagation_recursive else mounts.AT_EMPTY_PATH
+        mounts.mount_setattr(fd, "", scope, propagation=words.propagation)
+    if userns_fd is not None:
+        _idmap(fd, mount, words, userns_fd)
 
 
 def _idmap(fd: int, mount: Mount, words: Meaning, userns_fd: int) -> None:
+    scope = mounts.AT_EMPTY_PATH | (mounts.AT_RECURSIVE if words.recursive else 0)
     try:
-        mounts.mount_setattr(fd, "", _scope(words.with_submounts), attr_set=MountAttr.IDMAP, userns_fd=userns_fd)
+        mounts.mount_setattr(fd, "", scope, attr_set=MountAttr.IDMAP, userns_fd=userns_fd)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise

@@ -40,15 +40,6 @@ class Namespace(Document, frozen=True, kw_only=True):
     type: NamespaceType
 
 
-class Propagation(StrEnum):
-    """Whether mounts made below the root are passed on. config-linux.md#rootfs-mount-propagation"""
-
-    PRIVATE = "private"
-    SLAVE = "slave"
-    SHARED = "shared"
-    UNBINDABLE = "unbindable"
-
-
 class IdMapping(Document, frozen=True, kw_only=True):
     """A range of ids, inside and on the host. man 7 user_namespaces"""
 
@@ -67,7 +58,6 @@ class Linux(Document, frozen=True, kw_only=True):
     sysctl: Mapping[str, str] = {}
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
-    rootfs_propagation: Propagation | None = None
 
     def has(self, kind: NamespaceType) -> bool:
         """Whether the container gets a new namespace of that kind."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -11,27 +11,25 @@ from aethel_common.errors import InvalidSpec, Unsupported
 from aethel_run.spec import validate
 from aethel_run.spec.config import Spec
 
-NOT_BUILT: Final = (
+_NOT_BUILT: Final = (
     "hooks",
-    "mounts[].gidMappings",
-    "mounts[].uidMappings",
     "process.apparmorProfile",
-    "process.execCPUAffinity",
-    "process.ioPriority",
-    "process.scheduler",
     "process.selinuxLabel",
+    "process.scheduler",
+    "process.ioPriority",
+    "process.execCPUAffinity",
     "linux.devices",
+    "linux.netDevices",
+    "linux.resources",
+    "linux.rootfsPropagation",
+    "linux.seccomp",
+    "linux.mountLabel",
     "linux.intelRdt",
     "linux.memoryPolicy",
-    "linux.mountLabel",
-    "linux.namespaces[].path",
-    "linux.netDevices",
     "linux.personality",
-    "linux.resources",
-    "linux.seccomp",
     "linux.timeOffsets",
 )
-"""Fields of the specification whose effect this runtime does not have; `[]` stands for every item of a list."""
+"""Fields of the specification whose effect this runtime does not have."""
 
 _decode = msgspec.json.Decoder(Spec).decode
 _encode = msgspec.json.Encoder().encode
@@ -53,37 +51,21 @@ def encode(spec: Spec) -> bytes:
     return _encode(spec)
 
 
-def encode_for_people(spec: Spec) -> bytes:
-    """The same with line breaks, to be read and edited."""
-    return msgspec.json.format(_encode(spec), indent=2) + b"\n"
-
-
 def _refuse_unbuilt(document: object) -> None:
-    for pattern in NOT_BUILT:
-        for path, value in _find(document, pattern.split("."), ""):
-            if _is_set(value):
-                raise Unsupported(f"config.json: {path}: not supported by this version")
+    for path in _NOT_BUILT:
+        value = document
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value:
+            raise Unsupported(f"config.json: {path} is set, and this runtime does not have it")
+    _refuse_in_lists(document)
 
 
-def _find(value: object, keys: Sequence[str], path: str) -> Iterator[tuple[str, object]]:
-    """Every value that the pattern names, with its own path."""
-    if not keys:
-        yield path, value
-        return
-    key = keys[0].removesuffix("[]")
-    below = value.get(key) if isinstance(value, Mapping) else None
-    path = f"{path}.{key}" if path else key
-    if keys[0].endswith("[]"):
-        for index, item in enumerate(below if isinstance(below, list) else ()):
-            yield from _find(item, keys[1:], f"{path}[{index}]")
-    else:
-        yield from _find(below, keys[1:], path)
-
-
-def _is_set(value: object) -> bool:
-    """Whether it asks for anything: `null`, `false`, "" and containers of nothing else do not; a zero does."""
-    if isinstance(value, Mapping):
-        return any(_is_set(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_is_set(item) for item in value)
-    return value is not None and value is not False and value != ""
+def _refuse_in_lists(document: object) -> None:
+    assert isinstance(document, Mapping)
+    for index, namespace in enumerate((document.get("linux") or {}).get("namespaces") or ()):
+        if namespace.get("path"):
+            raise Unsupported(f"config.json: linux.namespaces[{index}].path: joining a namespace is not supported")
+    for index, mount in enumerate(document.get("mounts") or ()):
+        if mount.get("uidMappings") or mount.get("gidMappings"):
+            raise Unsupported(f"config.json: mounts[{index}].uidMappings: mappings of a mount are not supported")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from aethel_common.errors import InvalidSpec, Unsupported
+from aethel_common.errors import InvalidSpec
 from aethel_common.linux.mounts import MountAttr, MountFlags
 from aethel_run.spec.process import Document
 
@@ -18,48 +18,21 @@ class Mount(Document, frozen=True, kw_only=True):
     source: str = ""
     options: tuple[str, ...] = ()
 
-    @property
-    def is_bind(self) -> bool:
-        """Whether it shows a part of the host's tree instead of a file system of its own."""
-        return self.type == "bind" or "bind" in self.options or "rbind" in self.options
 
-
-@dataclass(slots=True)
-class Attributes:
-    """Changes to the properties of a mount. man 2 mount_setattr"""
-
-    set: MountAttr = MountAttr(0)
-    clear: MountAttr = MountAttr(0)
-
-    def __bool__(self) -> bool:
-        return bool(self.set or self.clear)
-
-    def apply(self, word: str) -> None:
-        """Let a word count; of two that contradict each other the later one does."""
-        if word in _SET:
-            self.set, self.clear = self.set | _SET[word], self.clear & ~_SET[word]
-        elif word in _CLEAR:
-            self.set, self.clear = self.set & ~_CLEAR[word], self.clear | _CLEAR[word]
-        else:
-            # The access time is a field of two bits: whatever is set, the old value must be cleared with it.
-            self.set, self.clear = (self.set & ~MountAttr.ATIME) | _ATIME[word], self.clear | MountAttr.ATIME
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Meaning:
-    """Option words, sorted by who must be told."""
+    """Option words, sorted by who must be told: the mount, the file system, or propagation."""
 
-    own: Attributes = field(default_factory=Attributes)
-    """For the mount itself."""
-    recursive: Attributes = field(default_factory=Attributes)
-    """For the mount and all below it."""
-    with_submounts: bool = False
-    """`rbind`: what is mounted below the source comes along."""
-    propagation: MountFlags = MountFlags.PRIVATE
-    """To and from the mount it was copied from. man 7 mount_namespaces"""
-    propagation_recursive: bool = True
-    filesystem: list[tuple[str, str | None]] = field(default_factory=list)
-    """Options of the file system itself: key, and value if it has one. man 2 fsconfig"""
+    attr_set: MountAttr
+    attr_clr: MountAttr
+    recursive_set: MountAttr
+    recursive_clr: MountAttr
+    bind: bool
+    recursive: bool
+    propagation: MountFlags
+    propagation_recursive: bool
+    data: tuple[tuple[str, str | None], ...]
+    """Options of the file system itself: key, and value if it has one."""
 
 
 _A = MountAttr
@@ -79,6 +52,7 @@ _CLEAR: Final = {
     "diratime": _A.NODIRATIME,
     "symfollow": _A.NOSYMFOLLOW,
 }
+# The access time is a field of two bits: whatever is set, the old value must be cleared with it.
 _ATIME: Final = {
     "noatime": _A.NOATIME,
     "strictatime": _A.STRICTATIME,
@@ -87,45 +61,59 @@ _ATIME: Final = {
     "atime": _A(0),
     "nostrictatime": _A(0),
 }
-_ATTRIBUTES: Final = frozenset({*_SET, *_CLEAR, *_ATIME})
 _PROPAGATION: Final = {
     "private": MountFlags.PRIVATE,
     "slave": MountFlags.SLAVE,
     "shared": MountFlags.SHARED,
     "unbindable": MountFlags.UNBINDABLE,
 }
-_WITHOUT_EFFECT: Final = frozenset({"defaults", "bind", "loud", "silent"})
-"""`bind` is told by the type already; the last two are about the kernel's log only."""
-_NOT_BUILT: Final = frozenset({"remount", "tmpcopyup", "idmap", "ridmap"})
+_FILESYSTEM_FLAGS: Final = frozenset(
+    {"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "iversion", "noiversion", "silent", "loud"}
+)
+_REFUSED: Final = frozenset({"remount", "tmpcopyup", "idmap", "ridmap", "copy-symlink"})
 
 
-def meaning(mount: Mount, where: str = "mounts") -> Meaning:
-    """Sort the option words; `where` is the JSON path of the mount, for the errors.
-
-    Words that are not known are the file system's. Raises InvalidSpec for those on a bind mount, which has none of its
-    own, and Unsupported for what the specification knows and this runtime does not.
-    """
-    result = Meaning()
+def meaning(mount: Mount) -> Meaning:
+    """Sort the option words. Raises InvalidSpec for one that is known and not supported yet; unknown ones are data."""
+    attr_set, attr_clr = _A(0), _A(0)
+    recursive_set, recursive_clr = _A(0), _A(0)
+    propagation, propagation_recursive = MountFlags(0), False
+    data: list[tuple[str, str | None]] = []
     for word in mount.options:
         plain = word[1:] if word.startswith("r") else ""
-        if word in _NOT_BUILT:
-            raise Unsupported(f"{where}.options: {word!r} on {mount.destination} is not supported")
-        if word == "rbind":
-            result.with_submounts = True
-        elif word in _ATTRIBUTES:
-            result.own.apply(word)
+        if word in ("bind", "rbind", "defaults"):
+            continue
+        if word in _REFUSED:
+            raise InvalidSpec(f"mounts: {mount.destination}: option {word!r} is not supported")
+        if word in _SET or word in _CLEAR or word in _ATIME:
+            attr_set, attr_clr = _apply(word, attr_set, attr_clr)
         elif word in _PROPAGATION or plain in _PROPAGATION:
-            result.propagation, result.propagation_recursive = _PROPAGATION[plain or word], bool(plain)
-        elif plain in _ATTRIBUTES:
-            result.recursive.apply(plain)
-        elif word not in _WITHOUT_EFFECT:
-            result.filesystem.append(_key_and_value(word))
-    if mount.is_bind and result.filesystem:
-        words = ", ".join(key for key, _ in result.filesystem)
-        raise InvalidSpec(f"{where}.options: {words}: not an option of a bind mount ({mount.destination})")
-    return result
+            propagation, propagation_recursive = _PROPAGATION[plain or word], bool(plain)
+        elif plain in _SET or plain in _CLEAR or plain in _ATIME:
+            recursive_set, recursive_clr = _apply(plain, recursive_set, recursive_clr)
+        else:
+            data.append(_datum(word))
+    return Meaning(
+        attr_set=attr_set,
+        attr_clr=attr_clr,
+        recursive_set=recursive_set,
+        recursive_clr=recursive_clr,
+        bind=mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options,
+        recursive="rbind" in mount.options,
+        propagation=propagation,
+        propagation_recursive=propagation_recursive,
+        data=tuple(data),
+    )
 
 
-def _key_and_value(word: str) -> tuple[str, str | None]:
+def _apply(word: str, attr_set: MountAttr, attr_clr: MountAttr) -> tuple[MountAttr, MountAttr]:
+    if word in _SET:
+        return attr_set | _SET[word], attr_clr & ~_SET[word]
+    if word in _CLEAR:
+        return attr_set & ~_CLEAR[word], attr_clr | _CLEAR[word]
+    return (attr_set & ~_A.ATIME) | _ATIME[word], attr_clr | _A.ATIME
+
+
+def _datum(word: str) -> tuple[str, str | None]:
     key, equals, value = word.partition("=")
-    return key, value if equals else None
+    return (key, value) if equals and word not in _FILESYSTEM_FLAGS else (key, None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
 from typing import Final
 
 from aethel_run.spec.config import Root, Spec
@@ -66,15 +64,7 @@ _MASKED: Final = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
-_PER_CPU: Final = "thermal_throttle"
-"""Counts how often a processor got too hot: a clock that containers could tell each other apart and spy by."""
 _READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-
-
-@functools.cache
-def _masked_paths() -> tuple[str, ...]:
-    cpus = Path("/sys/devices/system/cpu")
-    return (*_MASKED, *sorted(str(path) for path in cpus.glob(f"cpu[0-9]*/{_PER_CPU}")))
 
 
 def default_spec() -> Spec:
@@ -99,7 +89,7 @@ def default_spec() -> Spec:
                 Namespace(type=kind)
                 for kind in (kinds.PID, kinds.NETWORK, kinds.IPC, kinds.UTS, kinds.MOUNT, kinds.CGROUP)
             ),
-            masked_paths=_masked_paths(),
+            masked_paths=_MASKED,
             readonly_paths=_READ_ONLY,
         ),
     )

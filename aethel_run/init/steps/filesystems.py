@@ -6,21 +6,17 @@ link in the image leads nowhere but into the image (CVE-2021-30465).
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-from typing import Final
 
 from aethel_common.errors import InvalidSpec
 from aethel_common.linux import mounts, paths
-from aethel_common.linux.mounts import FsConfig, MountFlags, MoveMount
-from aethel_common.linux.paths import Resolve
+from aethel_common.linux.mounts import FsConfig, MoveMount
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
 from aethel_run.spec.mounts import Meaning, Mount, meaning
 
-_KERNEL_VIEWS: Final = frozenset({"proc", "sysfs"})
-_NO_LINKS: Final = Resolve.IN_ROOT | Resolve.NO_SYMLINKS
+_KERNEL_VIEWS = {"proc": "/proc", "sysfs": "/sys"}
 
 
 @step(man="fsopen(2) fsmount(2) move_mount(2) proc(5)")
@@ -43,50 +39,46 @@ def _place_bind(root_fd: int, mount: Mount, source_fd: int) -> None:
 def _place_new(root_fd: int, mount: Mount) -> None:
     words = meaning(mount)
     target_fd = _directory(root_fd, mount)
+    mount_fd = _make(mount, words)
     try:
-        mount_fd = _make(mount, words)
+        if words.propagation:
+            flags = mounts.AT_EMPTY_PATH | (mounts.AT_RECURSIVE if words.propagation_recursive else 0)
+            mounts.mount_setattr(mount_fd, "", flags, propagation=words.propagation)
     except BaseException:
         os.close(target_fd)
+        os.close(mount_fd)
         raise
     _place(mount_fd, target_fd)
 
 
 def _directory(root_fd: int, mount: Mount) -> int:
-    """The target; for proc and sysfs only a real directory: later steps write there (CVE-2019-19921, CVE-2023-27561)."""
+    """The target; proc and sysfs only where the image has a real directory (CVE-2019-19921)."""
     if mount.type in _KERNEL_VIEWS:
+        name = mount.destination.strip("/")
         try:
-            os.close(paths.openat2(root_fd, mount.destination, os.O_PATH | os.O_DIRECTORY, resolve=_NO_LINKS))
+            mode = os.stat(name, dir_fd=root_fd, follow_symlinks=False).st_mode
         except FileNotFoundError:
-            pass
-        except OSError as error:
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-                raise
-            why = f"it is not a directory in the image, and {mount.type} goes nowhere else"
-            raise InvalidSpec(f"mounts: {mount.destination}: {why}") from error
+            mode = stat.S_IFDIR
+        if not stat.S_ISDIR(mode):
+            raise InvalidSpec(f"{mount.destination} in the image is not a directory, so {mount.type} cannot be there")
     return paths.make_directories(root_fd, mount.destination)
 
 
 def _make(mount: Mount, words: Meaning) -> int:
     fs_type = "cgroup2" if mount.type == "cgroup" else mount.type
+    fs_fd = mounts.fsopen(fs_type)
     try:
-        fs_fd = mounts.fsopen(fs_type)
-        try:
-            if mount.source:
-                mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "source", mount.source)
-            for key, value in words.filesystem:
-                command = FsConfig.SET_FLAG if value is None else FsConfig.SET_STRING
-                mounts.fsconfig(fs_fd, command, key, value)
-            mounts.fsconfig(fs_fd, FsConfig.CMD_CREATE)
-            mount_fd = mounts.fsmount(fs_fd, words.own.set | words.recursive.set)
-        finally:
-            os.close(fs_fd)
+        if mount.source:
+            mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "source", mount.source)
+        for key, value in words.data:
+            command = FsConfig.SET_FLAG if value is None else FsConfig.SET_STRING
+            mounts.fsconfig(fs_fd, command, key, value)
+        mounts.fsconfig(fs_fd, FsConfig.CMD_CREATE)
+        return mounts.fsmount(fs_fd, words.attr_set | words.recursive_set)
     except OSError as error:
-        option = f" ({error.filename})" if error.filename not in (None, fs_type) else ""
-        raise OSError(error.errno, f"{error.strerror}: {fs_type}{option}", mount.destination) from error
-    if words.propagation is not MountFlags.PRIVATE:
-        scope = mounts.AT_EMPTY_PATH | (mounts.AT_RECURSIVE if words.propagation_recursive else 0)
-        mounts.mount_setattr(mount_fd, "", scope, propagation=words.propagation)
-    return mount_fd
+        raise OSError(error.errno, f"{error.strerror} for {fs_type}", mount.destination) from error
+    finally:
+        os.close(fs_fd)
 
 
 def _place(mount_fd: int, target_fd: int) -> None:
