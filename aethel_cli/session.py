@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import grpc
 
 from aethel_cli import terminal
 from aethel_cli.client import Daemon, errors, pb
+from aethel_cli.terminal import DETACH_KEYS
 from aethel_common.errors import DaemonUnreachable
 
 _UNCAUGHT: Final = frozenset(
@@ -37,7 +38,7 @@ class Streams:
     stdin: bool
     terminal: bool
     sig_proxy: bool = True
-    detach_keys: str = terminal.DETACH_KEYS
+    detach_keys: str = DETACH_KEYS
 
 
 def attach(daemon: Daemon, streams: Streams) -> int:
@@ -115,7 +116,7 @@ class _Session:
         raise DaemonUnreachable("the daemon ended the connection")
 
     def _responses(self) -> Iterator[pb.AttachResponse]:
-        yield from self._call  # type: ignore[attr-defined]
+        yield from cast(Iterator[pb.AttachResponse], self._call)
 
     def _ended(self, end: pb.ContainerExit) -> int:
         if end.error:

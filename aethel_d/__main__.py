@@ -72,9 +72,9 @@ def _parser() -> argparse.ArgumentParser:
 def _log_to_stderr(level: str) -> None:
     # The journal has its own clock.
     stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    logging.basicConfig(level=level.upper(), format=f"{stamp}aethel-d %(levelname)s %(message)s")
-    logging.getLogger("pyroute2").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format=f"{stamp}aethel-d %(levelname)s %(message)s")
+    for package in ("aethel_d", "aethel_net", "aethel_storage"):
+        logging.getLogger(package).setLevel(level.upper())
 
 
 def _make_directories(layout: Layout) -> None:

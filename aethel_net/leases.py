@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from typing import Final
 
 from aethel_common.database import Database
@@ -57,11 +58,9 @@ class LeaseStore:
             sql.execute("DELETE FROM leases WHERE container_id = ?", (container_id,))
 
     def _free(self, bridge: Bridge, used: set[int]) -> int:
-        first: int
-        last: int
         first, last = int(bridge.subnet[2]), int(bridge.subnet[-2])
         start: int = max(first, self._last.get(bridge.name, first - 1) + 1)
-        for candidate in (*range(start, last + 1), *range(first, min(start, last + 1))):
+        for candidate in itertools.chain(range(start, last + 1), range(first, min(start, last + 1))):
             if candidate not in used:
                 return candidate
         raise Exhausted(f"no address is left in {bridge.subnet} of {bridge.name}")

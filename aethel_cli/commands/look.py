@@ -123,8 +123,7 @@ class _Shown:
     def resumed(self, request: pb.LogsRequest) -> pb.LogsRequest:
         """The request again; what was shown is passed over (a tail cannot be counted from the end any more)."""
         if request.HasField("tail"):
-            again = pb.LogsRequest(container_id=request.container_id, follow=True, raw=True, tail=0)
-            return again
+            return pb.LogsRequest(container_id=request.container_id, follow=True, raw=True, tail=0)
         self._skip, self._count = self._count, self._count
         return request
 

@@ -56,7 +56,7 @@ def _container_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--detach-keys", default=terminal.DETACH_KEYS, show_default=True)
 @_container_options
 @click.pass_obj
-def run(host: str, detach: bool, sig_proxy: bool, detach_keys: str, **options: Any) -> int:
+def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options: Any) -> int:
     """Run COMMAND in a new container of IMAGE and return its exit code.
 
     Without a command, an image whose own command is a shell gives you one when you sit at a terminal (as with -it).
@@ -95,7 +95,7 @@ def run(host: str, detach: bool, sig_proxy: bool, detach_keys: str, **options: A
 @click.command(context_settings=_AFTER_IMAGE)
 @_container_options
 @click.pass_obj
-def create(host: str, **options: Any) -> None:
+def create(host: str, /, **options: Any) -> None:
     """Make a container of IMAGE without starting it, and print its id."""
     with connect(host) as daemon:
         request = _request(options, start=False)
@@ -197,7 +197,7 @@ def _request(options: dict[str, Any], *, start: bool) -> pb.CreateContainerReque
         raise InvalidArgument("empty command")
     if options["cidfile"] and os.path.lexists(options["cidfile"]):
         raise InvalidArgument(f"{options['cidfile']} is there already")
-    request = pb.CreateContainerRequest(
+    return pb.CreateContainerRequest(
         image_name=options["image"],
         command=command[0] if command else "",
         args=command[1:],
@@ -219,7 +219,6 @@ def _request(options: dict[str, Any], *, start: bool) -> pb.CreateContainerReque
         stop_timeout_seconds=options["stop_timeout"],
         labels=dict(_label(text) for text in options["label"]),
     )
-    return request
 
 
 def _environment(files: tuple[str, ...], entries: tuple[str, ...]) -> list[str]:

@@ -23,14 +23,14 @@ def create(engine: Engine, config: ContainerConfig) -> View:
         names.check(config.name)
     image = engine.images.get(config.image)
     lower = engine.layers.unpack(image)
-    relative = tuple(str(path.relative_to(engine.layout.state)) for path in lower)
+    relative = tuple(str(path.relative_to(engine.layout.layers)) for path in lower)
     container = _new(engine, config, image, relative)
     layout = engine.layout.container(container.id)
     with Undo() as undo:
         container = engine.containers.add(container, private_users=config.private_users)
         undo.later(lambda: engine.containers.remove(container.id))
         undo.later(lambda: snapshots.remove(layout))
-        snapshots.prepare(layout)
+        snapshots.prepare(layout, owner=container.id_base or 0)
         undo.keep()
     return look.view_of(engine, container)
 

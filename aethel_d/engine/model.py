@@ -90,7 +90,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     config: ContainerConfig
     image_digest: str
     lower: tuple[str, ...]
-    """Its layers, relative to the state root, the topmost first."""
+    """Its layers, relative to the layers' root, the topmost first."""
     argv: tuple[str, ...]
     """Entrypoint, command and arguments, as they will be executed."""
     env: tuple[str, ...]

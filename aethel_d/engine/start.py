@@ -19,7 +19,6 @@ from aethel_d.monitor.client import Conversation
 from aethel_net import files, loopback
 from aethel_net.model import Endpoint
 from aethel_run.spec.load import encode
-from aethel_storage import snapshots
 
 log = logging.getLogger(__name__)
 
@@ -125,17 +124,15 @@ def _launch(engine: Engine, container: Container) -> tuple[Conversation, protoco
 
 def _launch_message(engine: Engine, container: Container) -> protocol.Launch:
     layout = engine.layout.container(container.id)
-    snapshots.prepare(layout)
-    root = engine.layout.state
     return protocol.Launch(
         container_id=container.id,
         bundle=str(layout.bundle),
         log=str(layout.log),
         cgroup=str(engine.cgroup_path(container.id)),
-        state_root=str(root),
+        layers=str(engine.layout.layers),
         lower=container.lower,
-        upper=str(layout.upper.relative_to(root)),
-        work=str(layout.work.relative_to(root)),
+        upper=str(layout.upper),
+        work=str(layout.work),
         user=container.user,
         open_stdin=container.config.open_stdin,
         wired=container.config.network is not NetworkMode.HOST,

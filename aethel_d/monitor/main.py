@@ -186,7 +186,7 @@ class _Container:
 
     def _open_rootfs(self, userns_fd: int | None) -> int:
         launch = self.launch
-        return rootfs.open_overlay(launch.state_root, launch.lower, launch.upper, launch.work, userns_fd)
+        return rootfs.open_overlay(launch.layers, launch.lower, launch.upper, launch.work, userns_fd)
 
     def _offer_network(self, pid: int) -> None:
         if not self.launch.wired:

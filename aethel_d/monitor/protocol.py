@@ -50,10 +50,10 @@ class Launch(Message, frozen=True, kw_only=True):
     bundle: str
     log: str
     cgroup: str
-    state_root: str
-    """The tree that holds layers and upper directories; idmapped as one."""
+    layers: str
+    """The tree that holds all layers; idmapped as one."""
     lower: tuple[str, ...]
-    """Layers relative to `state_root`, the topmost first."""
+    """Relative to `layers`, the topmost first."""
     upper: str
     work: str
     user: str

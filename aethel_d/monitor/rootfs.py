@@ -1,8 +1,9 @@
 """The container's root: an overlay over layers whose files appear owned by the container's own ids.
 
 It is made as a detached mount, so that no mount table but the container's ever shows it, and it is gone with the
-container whatever else dies. The tree with layers and upper directories is idmapped once, as a whole: nothing is copied
-and nothing is chowned. man 2 mount_setattr ("ID-mapped mounts"); kernel Documentation/filesystems/overlayfs.rst
+container whatever else dies. The tree with all layers is idmapped once, as a whole: nothing is copied or chowned. The
+upper directory is not: overlayfs itself makes files there as the host's root, whom the map does not know. It holds the
+host's ids, which are the container's for its whole life. man 2 mount_setattr ("ID-mapped mounts"); kernel Documentation/filesystems/overlayfs.rst
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ _HINT = "`--userns host` runs it without a user namespace"
 
 
 def open_overlay(
-    state_root: str, lower: Sequence[str], upper: str, work: str, userns_fd: int | None, *, read_only: bool = False
+    layers: str, lower: Sequence[str], upper: str, work: str, userns_fd: int | None
 ) -> int:
-    """A detached overlay; the caller owns the descriptor. The paths are relative to `state_root`.
+    """A detached overlay; the caller owns the descriptor. `lower` is relative to `layers`, the topmost first.
 
     Needs a mount namespace that may be changed: while the overlay is made, the idmapped tree is mounted over
-    `state_root` there. Raises OSError, or Unsupported when the file system cannot be idmapped.
+    `layers` there. Raises OSError, or Unsupported when the file system cannot be idmapped.
     """
-    tree_fd = _open_tree(state_root, userns_fd)
+    tree_fd = _open_tree(layers, userns_fd)
     try:
-        mounts.move_mount(tree_fd, "", mounts.AT_FDCWD, state_root, MoveMount.F_EMPTY_PATH)
+        mounts.move_mount(tree_fd, "", mounts.AT_FDCWD, layers, MoveMount.F_EMPTY_PATH)
         before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # Relative names keep the options short: a page holds them all on kernels without `lowerdir+`.
@@ -37,7 +38,7 @@ def open_overlay(
         finally:
             os.fchdir(before)
             os.close(before)
-            mounts.umount2(state_root, UmountFlags.DETACH)
+            mounts.umount2(layers, UmountFlags.DETACH)
     finally:
         os.close(tree_fd)
 
