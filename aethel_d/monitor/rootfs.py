@@ -19,9 +19,7 @@ from aethel_common.linux.mounts import FsConfig, MountAttr, MoveMount, OpenTree,
 _HINT = "`--userns host` runs it without a user namespace"
 
 
-def open_overlay(
-    layers: str, lower: Sequence[str], upper: str, work: str, userns_fd: int | None
-) -> int:
+def open_overlay(layers: str, lower: Sequence[str], upper: str, work: str, userns_fd: int | None) -> int:
     """A detached overlay; the caller owns the descriptor. `lower` is relative to `layers`, the topmost first.
 
     Needs a mount namespace that may be changed: while the overlay is made, the idmapped tree is mounted over

@@ -1,0 +1,60 @@
+# `make demo` shows a container, `make test` runs every check; both set up whatever they need.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := $(shell find aethel_* images proto -type f -not -name '*.pyc') pyproject.toml README.md
+
+.PHONY: help demo test lint unit host e2e bench clean
+
+help:  ## Say what there is.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/installed  ## Build demo-alpine, start the daemon if none answers, and look into a container.
+	@tools/system-packages demo
+	@tools/demo $(BIN)
+
+test: lint unit host e2e  ## Format, lint, types, import contract, unit, host and end-to-end tests.
+
+lint: $(VENV)/dev  ## Format, lint, types and import contract.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/dev  ## Tests that need no root.
+	$(BIN)/pytest tests/unit
+
+host: $(VENV)/dev  ## Tests with real namespaces on this kernel.
+	@tools/system-packages test
+	$(BIN)/pytest tests/host
+
+e2e: $(VENV)/dev $(VENV)/installed  ## Tests that drive the installed commands against a real daemon.
+	@tools/system-packages test
+	$(BIN)/pytest tests/e2e
+
+bench: $(VENV)/dev $(VENV)/installed  ## Print how long a start takes, beside runc and unshare.
+	@tools/system-packages bench
+	$(BIN)/python tools/bench.py $(BIN)
+
+clean:  ## Remove the virtual environment and caches of this checkout.
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	@tools/system-packages venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/locked: requirements.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/locked
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+# Not editable, and compiled: a start must not pay for compiling, whatever PYTHONDONTWRITEBYTECODE says.
+$(VENV)/installed: $(SOURCES) $(VENV)/locked
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	$(BIN)/python -m compileall -q $(VENV)/lib || true
+	@touch $@
