@@ -162,6 +162,7 @@ class Splice:
         """What is still to be written to each."""
         self._ended = {one: False, other: False}
         """Whose end of file has been read."""
+        self._closed = False
         for sock in self._ends:
             selector.register(sock, selectors.EVENT_READ, self._callback(sock))
 
@@ -169,6 +170,8 @@ class Splice:
         return lambda: self._ready(sock)
 
     def _ready(self, sock: socket.socket) -> None:
+        if self._closed:
+            return  # the other end was ready in the same round, and ended it
         try:
             if self._pending[sock]:
                 self._write(sock)
@@ -221,6 +224,7 @@ class Splice:
             self._selector.register(sock, events, self._callback(sock))
 
     def _close(self) -> None:
+        self._closed = True
         for sock in self._ends:
             if sock in self._selector.get_map():
                 self._selector.unregister(sock)

@@ -3,7 +3,9 @@
 It is made as a detached mount, so that no mount table but the container's ever shows it, and it is gone with the
 container whatever else dies. The tree with all layers is idmapped once, as a whole: nothing is copied or chowned. The
 upper directory is not: overlayfs itself makes files there as the host's root, whom the map does not know. It holds the
-host's ids, which are the container's for its whole life. man 2 mount_setattr ("ID-mapped mounts"); kernel Documentation/filesystems/overlayfs.rst
+host's ids, which are the container's for its whole life.
+
+man 2 mount_setattr ("ID-mapped mounts"); kernel Documentation/filesystems/overlayfs.rst
 """
 
 from __future__ import annotations

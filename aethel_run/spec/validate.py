@@ -60,8 +60,8 @@ def hostname_needs_uts(spec: Spec) -> None:
 
 def mappings_go_with_a_user_namespace(spec: Spec) -> None:
     """Both or none."""
-    has_mappings = bool(spec.linux.uid_mappings) and bool(spec.linux.gid_mappings)
-    if spec.linux.has(NamespaceType.USER) != has_mappings:
+    wanted = spec.linux.has(NamespaceType.USER)
+    if wanted != bool(spec.linux.uid_mappings) or wanted != bool(spec.linux.gid_mappings):
         raise InvalidSpec("linux.uidMappings and gidMappings go with a new user namespace, and it with them")
 
 

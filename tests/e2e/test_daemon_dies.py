@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 
+from aethel_common import process
 from tests.harness.daemon import BIN, Daemon
 from tests.harness.host import wait_until
 
@@ -58,10 +59,11 @@ def test_a_killed_launcher_is_replaced(own_daemon: Daemon) -> None:
 def test_a_container_does_not_outlive_its_monitor(own_daemon: Daemon) -> None:
     name = own_daemon.detached("sleep 100")
     detail = own_daemon.inspect(name)
+    init_start = process.start_time(detail["State"]["Pid"])
     os.kill(detail["MonitorPid"], signal.SIGKILL)
     assert own_daemon.aethel("wait", name).out == "137\n"
     assert own_daemon.inspect(name)["State"]["Error"] == "its monitor was killed"
-    assert not os.path.exists(f"/proc/{detail['State']['Pid']}")
+    assert not process.is_alive(detail["State"]["Pid"], init_start)
 
 
 def test_it_stops_cleanly_and_leaves_containers_running(own_daemon: Daemon) -> None:
@@ -109,7 +111,7 @@ def test_a_passed_socket_is_served_by_the_next_daemon(own_daemon: Daemon) -> Non
         listener.bind(str(own_daemon.socket))
         listener.listen()
         for _ in range(2):
-            client = own_daemon.spawn("version", stdout=subprocess.PIPE)
+            client = own_daemon.spawn("version", stdout=subprocess.DEVNULL)
             time.sleep(0.5)
             assert client.poll() is None
             script = f'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@" 3<&{listener.fileno()}'

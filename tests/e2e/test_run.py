@@ -191,12 +191,12 @@ def test_rm_leaves_nothing_even_when_the_client_is_killed(daemon: Daemon) -> Non
 
 def test_signals_are_passed_on(daemon: Daemon) -> None:
     script = "trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.05; done"
-    client = daemon.spawn("run", "--rm", "demo-alpine", "sh", "-c", script, stdout=subprocess.PIPE)
-    assert client.stdout is not None
-    assert client.stdout.readline() == b"ready\n"
-    client.send_signal(signal.SIGTERM)
-    assert client.stdout.read() == b"got\n"
-    assert client.wait(10) == 7
+    with daemon.spawn("run", "--rm", "demo-alpine", "sh", "-c", script, stdout=subprocess.PIPE) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"ready\n"
+        client.send_signal(signal.SIGTERM)
+        assert client.stdout.read() == b"got\n"
+        assert client.wait(10) == 7
 
 
 def test_a_reader_that_leaves_early_ends_it_quietly(daemon: Daemon) -> None:

@@ -42,8 +42,9 @@ def test_a_shell_of_one_s_own(daemon: Daemon, options: tuple[str, ...]) -> None:
 def test_ctrl_c_interrupts_the_command_and_not_the_shell(daemon: Daemon) -> None:
     shell = interactive(daemon, "-it", "--rm", "demo-alpine")
     shell.expect("# ")
-    shell.sendline("sleep 100")
-    shell.expect("sleep 100\r\n")
+    # Not before it is in the foreground: what it prints tells, what we typed does not.
+    shell.sendline("sh -c 'echo in the fore\"\"ground; sleep 100'")
+    shell.expect("in the foreground\r\n")
     shell.sendintr()
     shell.expect("# ")
     shell.sendline("echo $?")

@@ -96,8 +96,8 @@ def _missing_interpreter(path: str) -> str | None:
     except OSError:
         return None
     if head.startswith(b"#!"):
-        words = head[2:].split(b"\n")[0].split()
-        name = words[0].decode(errors="replace") if words else "(none named)"
+        words = head[2:].split(b"\n")[0].strip(b" \t").split(b" ")
+        name = words[0].decode(errors="replace") or "(none named)"
         return f"{name[:-1]!r} (the line ends with a carriage return)" if name.endswith("\r") else repr(name)
     return _elf_interpreter(head)
 

@@ -35,6 +35,8 @@ def detach_old_root(init: Init) -> None:
     """Drop the old root: from here on no path leads to the host's files."""
     mounts.umount2(".", UmountFlags.DETACH)
     os.chdir("/")
+    # Its number must not become a working directory, /proc/self/fd/N.
+    os.close(init.rootfs_fd)
 
 
 @step(man="mount_setattr(2)", when=lambda init: init.spec.root.readonly)
