@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 def sh(daemon: Daemon, line: str) -> subprocess.CompletedProcess[str]:
     path = f"{BIN}:{os.environ['PATH']}"
     return subprocess.run(
-        ["timeout", "5", "bash", "-c", line],
+        # A shell as process 1 does not heed SIGTERM, so `stop` takes its ten seconds.
+        ["timeout", "3" if " -f " in line else "30", "bash", "-c", line],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
