@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find aethel_* images proto -type f -not -name '*.pyc') pyproject.toml README.md
 
-.PHONY: help demo test lint unit host e2e bench clean
+.PHONY: help demo test lint unit host e2e vm bench clean
 
 help:  ## Say what there is.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,11 @@ host: $(VENV)/dev  ## Tests with real namespaces on this kernel.
 e2e: $(VENV)/dev $(VENV)/installed  ## Tests that drive the installed commands against a real daemon.
 	@tools/system-packages test
 	$(BIN)/pytest tests/e2e
+
+vm: $(VENV)/dev $(VENV)/installed  ## The end-to-end tests once more, on a second kernel (user-mode Linux; takes some minutes).
+	@tools/system-packages test
+	@tools/system-packages vm
+	$(BIN)/pytest tests/vm
 
 bench: $(VENV)/dev $(VENV)/installed  ## Print how long a start takes, beside runc and unshare.
 	@tools/system-packages bench

@@ -216,7 +216,6 @@ class _Container:
 
     def supervise(self) -> None:
         """Until it has ended, and those attached have had everything."""
-        gc.collect()
         self.supervisor.run()
 
     def _exited(self, result: os.waitid_result) -> None:

@@ -58,25 +58,21 @@ def _open_tree(path: str, userns_fd: int | None) -> int:
 
 
 def _mount_overlay(lower: Sequence[str], upper: str, work: str) -> int:
+    """With one option a layer, or on kernels before 6.5 with one for all; those find out when the mount is created."""
+    try:
+        return _mount([("lowerdir+", directory) for directory in lower], upper, work)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return _mount([("lowerdir", ":".join(lower))], upper, work)
+
+
+def _mount(lower: Sequence[tuple[str, str]], upper: str, work: str) -> int:
     fs_fd = mounts.fsopen("overlay")
     try:
-        _set_lower(fs_fd, lower)
-        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "upperdir", upper)
-        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "workdir", work)
+        for key, value in (*lower, ("upperdir", upper), ("workdir", work)):
+            mounts.fsconfig(fs_fd, FsConfig.SET_STRING, key, value)
         mounts.fsconfig(fs_fd, FsConfig.CMD_CREATE)
         return mounts.fsmount(fs_fd)
     finally:
         os.close(fs_fd)
-
-
-def _set_lower(fs_fd: int, lower: Sequence[str]) -> None:
-    """One option a layer since Linux 6.7; before, one string for all."""
-    try:
-        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "lowerdir+", lower[0])
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "lowerdir", ":".join(lower))
-        return
-    for directory in lower[1:]:
-        mounts.fsconfig(fs_fd, FsConfig.SET_STRING, "lowerdir+", directory)

@@ -38,6 +38,8 @@ class Cgroup:
         parent.make()
         parent.delegate()
         self.path.mkdir(exist_ok=True)
+        # The caller's umask is not the container's: on older kernels its root walks here to mount its part of the tree.
+        self.path.chmod(0o755)
 
     def delegate(self) -> None:
         """Let the children have the controllers that this cgroup has."""

@@ -12,6 +12,7 @@ from tests.harness.daemon import Daemon
 @pytest.fixture(scope="session")
 def daemon() -> Iterator[Daemon]:
     running = Daemon()
+    assert running.aethel("image", "build", "demo-alpine").code == 0
     yield running
     running.close()
 

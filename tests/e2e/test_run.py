@@ -15,7 +15,7 @@ from tests.harness.host import wait_until
 
 def test_stdout_and_stderr_come_apart(daemon: Daemon) -> None:
     done = daemon.shell("echo out; echo err >&2")
-    assert (done.code, done.out, done.err) == (0, "out\n", "err\n")
+    assert (done.code, done.out, done.err) == (0, "out\n", "err\n"), done.err
 
 
 @pytest.mark.parametrize("code", [0, 3, 255])

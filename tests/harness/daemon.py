@@ -42,7 +42,7 @@ class Daemon:
 
     def __init__(self, *, build: bool = True) -> None:
         self.token = secrets.token_hex(3)
-        self.root = Path(tempfile.mkdtemp(prefix=f"ae{self.token}-", dir="/tmp"))
+        self.root = Path(tempfile.mkdtemp(prefix=f"ae{self.token}-", dir=os.environ.get("AETHEL_TEST_ROOT", "/tmp")))
         self.socket = self.root / "s"
         self.state = self.root / "state"
         self.run = self.root / "run"
