@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from aethel_common.errors import AethelError, AlreadyExists, InvalidArgument, NotFound, Unsupported, from_os
+from aethel_common.errors import (
+    AethelError,
+    AlreadyExists,
+    InvalidArgument,
+    InvalidSpec,
+    NotFound,
+    Unsupported,
+    from_os,
+)
 
 _CONFIG: Final = "config.json"
 
@@ -48,6 +56,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     bundle = Path(arguments.bundle).resolve()
     spec = decode(_read(bundle))
+    if spec.process is None:
+        raise InvalidSpec("config.json: process: not set, so there is nothing to run")
     if spec.process.terminal:
         raise Unsupported("config.json: process.terminal: there is no terminal here", hint="set it to false")
     container = create(spec, CreateOptions(open_rootfs=open_directory(str(bundle / spec.root.path))))
@@ -81,11 +91,13 @@ def _explain(arguments: argparse.Namespace) -> int:
     from aethel_run.init.plan import SETUP_STEPS, START_STEPS
     from aethel_run.init.step import applicable
     from aethel_run.spec.load import decode
+    from aethel_run.spec.process import Process
 
     spec = decode(_read(Path(arguments.bundle)))
     with socket.socket() as nobody:
-        stdio = None if spec.process.terminal else (0, 1, 2)
-        init = Init(spec=spec, process=spec.process, rootfs_fd=-1, sources={}, stdio=stdio, sync=nobody)
+        process = spec.process or Process(cwd="/")
+        stdio = None if process.terminal else (0, 1, 2)
+        init = Init(spec=spec, process=process, rootfs_fd=-1, sources={}, stdio=stdio, sync=nobody)
         for number, step in enumerate(applicable((*SETUP_STEPS, *START_STEPS), init), start=1):
             print(f"{number:2} {step.name:24} {step.sentence}  [{step.man}]")
     return 0

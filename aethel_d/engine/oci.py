@@ -35,7 +35,6 @@ def spec(container: Container, *, etc: Path, cgroup: str, annotations: Mapping[s
     """The whole document for one start."""
     base = default_spec()
     assert base.process is not None
-    assert base.linux is not None
     return msgspec.structs.replace(
         base,
         hostname=container.hostname,

@@ -111,16 +111,22 @@ def _clone(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
         if pid == 0:
             ours.close()  # or its end of file, the parent's death, would never be seen
             processes.set_process_name("aethel:init")
-            init.run(spec, None if spec.process.terminal else options.stdio, theirs)
+            init.run(spec, None if _process(spec).terminal else options.stdio, theirs)
     finally:
         if cgroup_fd is not None:
             os.close(cgroup_fd)
     return pid, pidfd
 
 
+def _process(spec: Spec) -> Process:
+    """Without one a container can be made all the same; it is `start` that needs it."""
+    return spec.process or Process(cwd="/")
+
+
 def _map_ids(pid: int, spec: Spec) -> int | None:
-    if spec.process.oom_score_adj is not None:
-        idmap.write_oom_score(pid, spec.process.oom_score_adj)
+    score = _process(spec).oom_score_adj
+    if score is not None:
+        idmap.write_oom_score(pid, score)
     if not spec.linux.has(NamespaceType.USER):
         return None
     idmap.write_maps(pid, spec.linux)
@@ -132,7 +138,7 @@ def _send_go(spec: Spec, options: CreateOptions, sock: socket.socket, userns_fd:
     fds: list[int] = []
     try:
         fds.append(options.open_rootfs(userns_fd))
-        process = options.final_process(fds[0], spec.process)
+        process = options.final_process(fds[0], _process(spec))
         fds.extend(open_source(spec.mounts[index], userns_fd) for index in binds)
         if options.stdio is not None:
             _give_stdio(options.stdio, process, spec)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aethel_run.spec.document import Document
+from aethel_run.spec.hooks import Hooks
 from aethel_run.spec.linux import Linux
 from aethel_run.spec.mounts import Mount
-from aethel_run.spec.process import Document, Process
+from aethel_run.spec.process import Process
 
 
 class Root(Document, frozen=True, kw_only=True):
@@ -17,13 +19,14 @@ class Root(Document, frozen=True, kw_only=True):
 
 
 class Spec(Document, frozen=True, kw_only=True):
-    """A whole document."""
+    """A whole document. Without a `process` a container can be created, and never started."""
 
     oci_version: str
-    process: Process
-    root: Root = Root(path="rootfs")
+    process: Process | None = None
+    root: Root
     hostname: str = ""
     domainname: str = ""
     mounts: tuple[Mount, ...] = ()
+    hooks: Hooks = Hooks()
     annotations: Mapping[str, str] = {}
     linux: Linux = Linux()

@@ -10,6 +10,8 @@ import msgspec
 from aethel_common.errors import InvalidSpec, Unsupported
 from aethel_run.spec import validate
 from aethel_run.spec.config import Spec
+from aethel_run.spec.process import Process
+from aethel_run.spec.rules import process as of_process
 
 _NOT_BUILT: Final = (
     "hooks",
@@ -29,9 +31,10 @@ _NOT_BUILT: Final = (
     "linux.personality",
     "linux.timeOffsets",
 )
-"""Fields of the specification whose effect this runtime does not have."""
+"""Fields of the specification whose effect this runtime does not have yet."""
 
 _decode = msgspec.json.Decoder(Spec).decode
+_decode_process = msgspec.json.Decoder(Process).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,8 +45,21 @@ def decode(document: bytes) -> Spec:
     except msgspec.DecodeError as error:
         raise InvalidSpec(f"config.json: {error}") from error
     _refuse_unbuilt(msgspec.json.decode(document))
+    for index, namespace in enumerate(spec.linux.namespaces):
+        if namespace.path:
+            raise Unsupported(f"config.json: linux.namespaces[{index}].path: joining a namespace is not supported")
     validate.check(spec)
     return spec
+
+
+def decode_process(document: bytes) -> Process:
+    """Read and check a document with a process alone, for exec. Raises InvalidSpec with the JSON path."""
+    try:
+        process = _decode_process(document)
+    except msgspec.DecodeError as error:
+        raise InvalidSpec(f"process: {error}") from error
+    of_process.check(process)
+    return process
 
 
 def encode(spec: Spec) -> bytes:
@@ -58,14 +74,3 @@ def _refuse_unbuilt(document: object) -> None:
             value = value.get(key) if isinstance(value, Mapping) else None
         if value:
             raise Unsupported(f"config.json: {path} is set, and this runtime does not have it")
-    _refuse_in_lists(document)
-
-
-def _refuse_in_lists(document: object) -> None:
-    assert isinstance(document, Mapping)
-    for index, namespace in enumerate((document.get("linux") or {}).get("namespaces") or ()):
-        if namespace.get("path"):
-            raise Unsupported(f"config.json: linux.namespaces[{index}].path: joining a namespace is not supported")
-    for index, mount in enumerate(document.get("mounts") or ()):
-        if mount.get("uidMappings") or mount.get("gidMappings"):
-            raise Unsupported(f"config.json: mounts[{index}].uidMappings: mappings of a mount are not supported")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from aethel_common.errors import InvalidSpec
 from aethel_common.linux.mounts import MountAttr, MountFlags
-from aethel_run.spec.process import Document
+from aethel_run.spec.document import Document
+from aethel_run.spec.linux import IdMapping
 
 
 class Mount(Document, frozen=True, kw_only=True):
@@ -17,21 +17,34 @@ class Mount(Document, frozen=True, kw_only=True):
     type: str = ""
     source: str = ""
     options: tuple[str, ...] = ()
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+_NO_ATTR: Final = MountAttr(0)
+_NO_FLAG: Final = MountFlags(0)
+
+
+@dataclass(slots=True)
 class Meaning:
     """Option words, sorted by who must be told: the mount, the file system, or propagation."""
 
-    attr_set: MountAttr
-    attr_clr: MountAttr
-    recursive_set: MountAttr
-    recursive_clr: MountAttr
-    bind: bool
-    recursive: bool
-    propagation: MountFlags
-    propagation_recursive: bool
-    data: tuple[tuple[str, str | None], ...]
+    attr_set: MountAttr = _NO_ATTR
+    attr_clr: MountAttr = _NO_ATTR
+    recursive_set: MountAttr = _NO_ATTR
+    recursive_clr: MountAttr = _NO_ATTR
+    bind: bool = False
+    recursive: bool = False
+    propagation: MountFlags = _NO_FLAG
+    propagation_recursive: bool = False
+    remount: bool = False
+    super_flags: MountFlags = _NO_FLAG
+    """Of the file system as a whole, and only settable by mount(2)."""
+    copy_up: bool = False
+    """A tmpfs begins with what the image has in its place."""
+    idmap: bool = False
+    idmap_recursive: bool = False
+    data: list[tuple[str, str | None]] = field(default_factory=list)
     """Options of the file system itself: key, and value if it has one."""
 
 
@@ -67,43 +80,74 @@ _PROPAGATION: Final = {
     "shared": MountFlags.SHARED,
     "unbindable": MountFlags.UNBINDABLE,
 }
-_FILESYSTEM_FLAGS: Final = frozenset(
-    {"sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "iversion", "noiversion", "silent", "loud"}
+_SUPER: Final = {"silent": MountFlags.SILENT, "iversion": MountFlags.I_VERSION}
+_DEFAULTS: Final = frozenset({"defaults", "loud", "noiversion"})
+"""What already holds when nothing is said."""
+
+OPTION_WORDS: Final = tuple(
+    sorted(
+        {
+            *_SET,
+            *_CLEAR,
+            *_ATIME,
+            *_PROPAGATION,
+            *_SUPER,
+            *(f"r{word}" for words in (_SET, _CLEAR, _ATIME, _PROPAGATION) for word in words),
+            *("defaults", "loud", "noiversion", "bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap"),
+            *("sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"),
+        }
+    )
 )
-_REFUSED: Final = frozenset({"remount", "tmpcopyup", "idmap", "ridmap", "copy-symlink"})
+"""Every word that has a meaning of its own here, for `features`."""
+
+
+def is_bind(mount: Mount) -> bool:
+    """config.md#mounts: by its options; by its type too, as callers have it."""
+    return mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options
 
 
 def meaning(mount: Mount) -> Meaning:
-    """Sort the option words. Raises InvalidSpec for one that is known and not supported yet; unknown ones are data."""
-    attr_set, attr_clr = _A(0), _A(0)
-    recursive_set, recursive_clr = _A(0), _A(0)
-    propagation, propagation_recursive = MountFlags(0), False
-    data: list[tuple[str, str | None]] = []
+    """Sort the option words; one that is not known is the file system's own."""
+    words = Meaning(bind=is_bind(mount))
     for word in mount.options:
-        plain = word[1:] if word.startswith("r") else ""
-        if word in ("bind", "rbind", "defaults"):
-            continue
-        if word in _REFUSED:
-            raise InvalidSpec(f"mounts: {mount.destination}: option {word!r} is not supported")
-        if word in _SET or word in _CLEAR or word in _ATIME:
-            attr_set, attr_clr = _apply(word, attr_set, attr_clr)
-        elif word in _PROPAGATION or plain in _PROPAGATION:
-            propagation, propagation_recursive = _PROPAGATION[plain or word], bool(plain)
-        elif plain in _SET or plain in _CLEAR or plain in _ATIME:
-            recursive_set, recursive_clr = _apply(plain, recursive_set, recursive_clr)
-        else:
-            data.append(_datum(word))
-    return Meaning(
-        attr_set=attr_set,
-        attr_clr=attr_clr,
-        recursive_set=recursive_set,
-        recursive_clr=recursive_clr,
-        bind=mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options,
-        recursive="rbind" in mount.options,
-        propagation=propagation,
-        propagation_recursive=propagation_recursive,
-        data=tuple(data),
-    )
+        if not (_special(word, words) or _attribute(word, words)):
+            words.data.append(_datum(word))
+    if mount.uid_mappings and not words.idmap:
+        words.idmap = True
+    return words
+
+
+def _special(word: str, words: Meaning) -> bool:
+    """Words that stand for themselves; whether `word` is one."""
+    plain = word.removeprefix("r")
+    match word:
+        case "bind" | "rbind":
+            words.recursive = words.recursive or word == "rbind"
+        case "remount":
+            words.remount = True
+        case "tmpcopyup":
+            words.copy_up = True
+        case "idmap" | "ridmap":
+            words.idmap, words.idmap_recursive = True, word == "ridmap"
+        case _ if word in _PROPAGATION or plain in _PROPAGATION:
+            words.propagation, words.propagation_recursive = _PROPAGATION[plain], word != plain
+        case _ if word in _SUPER:
+            words.super_flags |= _SUPER[word]
+        case _:
+            return word in _DEFAULTS
+    return True
+
+
+def _attribute(word: str, words: Meaning) -> bool:
+    """Attributes of the mount, with `r` in front of it and all below; whether `word` is one."""
+    if word in _SET or word in _CLEAR or word in _ATIME:
+        words.attr_set, words.attr_clr = _apply(word, words.attr_set, words.attr_clr)
+        return True
+    plain = word[1:] if word.startswith("r") else ""
+    if plain in _SET or plain in _CLEAR or plain in _ATIME:
+        words.recursive_set, words.recursive_clr = _apply(plain, words.recursive_set, words.recursive_clr)
+        return True
+    return False
 
 
 def _apply(word: str, attr_set: MountAttr, attr_clr: MountAttr) -> tuple[MountAttr, MountAttr]:
@@ -116,4 +160,4 @@ def _apply(word: str, attr_set: MountAttr, attr_clr: MountAttr) -> tuple[MountAt
 
 def _datum(word: str) -> tuple[str, str | None]:
     key, equals, value = word.partition("=")
-    return (key, value) if equals and word not in _FILESYSTEM_FLAGS else (key, None)
+    return (key, value) if equals else (key, None)

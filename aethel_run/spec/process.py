@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-
-class Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Base of all parts of the document: unknown fields are ignored, wrong types refused with their JSON path."""
+from aethel_run.spec.document import Document, Uint32, Uint64
+from aethel_run.spec.scheduling import CpuAffinity, IoPriority, Scheduler
 
 
 class User(Document, frozen=True, kw_only=True):
     """Ids inside the container. config.md#posix-platform-user"""
 
-    uid: int = 0
-    gid: int = 0
-    umask: int | None = None
-    additional_gids: tuple[int, ...] = ()
+    uid: Uint32 = 0
+    gid: Uint32 = 0
+    umask: Uint32 | None = None
+    additional_gids: tuple[Uint32, ...] = ()
 
 
 class Capabilities(Document, frozen=True, kw_only=True):
@@ -32,15 +31,15 @@ class Rlimit(Document, frozen=True, kw_only=True):
     """A resource limit such as RLIMIT_NOFILE. man 2 setrlimit"""
 
     type: str
-    soft: int
-    hard: int
+    soft: Uint64
+    hard: Uint64
 
 
 class ConsoleSize(Document, frozen=True, kw_only=True):
     """In characters."""
 
-    height: int
-    width: int
+    height: Uint32
+    width: Uint32
 
 
 class Process(Document, frozen=True, kw_only=True):
@@ -55,4 +54,9 @@ class Process(Document, frozen=True, kw_only=True):
     capabilities: Capabilities | None = None
     rlimits: tuple[Rlimit, ...] = ()
     no_new_privileges: bool = False
+    apparmor_profile: str = ""
     oom_score_adj: int | None = None
+    scheduler: Scheduler | None = None
+    selinux_label: str = ""
+    io_priority: IoPriority | None = None
+    exec_cpu_affinity: CpuAffinity | None = msgspec.field(name="execCPUAffinity", default=None)

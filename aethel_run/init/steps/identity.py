@@ -17,9 +17,14 @@ def set_rlimits(init: Init) -> None:
     """Set the resource limits."""
     for limit in init.process.rlimits:
         try:
-            resource.setrlimit(getattr(resource, limit.type), (limit.soft, limit.hard))
+            resource.setrlimit(getattr(resource, limit.type), (_rlimit(limit.soft), _rlimit(limit.hard)))
         except ValueError as error:
             raise InvalidSpec(f"process.rlimits: {limit.type}: {error}") from error
+
+
+def _rlimit(value: int) -> int:
+    """The interpreter knows "no limit" as -1, the document as the greatest number."""
+    return resource.RLIM_INFINITY if value == 2**64 - 1 else value
 
 
 @step(man="chdir(2) getcwd(3)")
@@ -75,4 +80,5 @@ def set_capabilities(init: Init) -> None:
 
 
 def _mask(names: tuple[str, ...]) -> int:
-    return capabilities.mask(Capability[name] for name in names)
+    # A name of a later kernel is one that this one cannot give: warned of when the document was read.
+    return capabilities.mask(Capability[name] for name in names if name in Capability.__members__)
