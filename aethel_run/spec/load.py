@@ -45,10 +45,10 @@ def decode(document: bytes) -> Spec:
     except msgspec.DecodeError as error:
         raise InvalidSpec(f"config.json: {error}") from error
     _refuse_unbuilt(msgspec.json.decode(document))
+    validate.check(spec)
     for index, namespace in enumerate(spec.linux.namespaces):
         if namespace.path:
             raise Unsupported(f"config.json: linux.namespaces[{index}].path: joining a namespace is not supported")
-    validate.check(spec)
     return spec
 
 
