@@ -92,12 +92,13 @@ def _explain(arguments: argparse.Namespace) -> int:
     from aethel_run.init.step import applicable
     from aethel_run.spec.load import decode
     from aethel_run.spec.process import Process
+    from aethel_run.spec.state import NOBODY
 
     spec = decode(_read(Path(arguments.bundle)))
     with socket.socket() as nobody:
         process = spec.process or Process(cwd="/")
         stdio = None if process.terminal else (0, 1, 2)
-        init = Init(spec=spec, process=process, rootfs_fd=-1, sources={}, stdio=stdio, sync=nobody)
+        init = Init(spec=spec, process=process, rootfs_fd=-1, sources={}, stdio=stdio, sync=nobody, state=NOBODY)
         for number, step in enumerate(applicable((*SETUP_STEPS, *START_STEPS), init), start=1):
             print(f"{number:2} {step.name:24} {step.sentence}  [{step.man}]")
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import errno
+import fcntl
 import os
 import signal
 from typing import Final
@@ -16,6 +18,7 @@ class CloneFlags(enum.IntFlag):
 
     NEWTIME = 0x00000080
     PIDFD = 0x00001000
+    PARENT = 0x00008000
     NEWNS = 0x00020000
     NEWCGROUP = 0x02000000
     NEWUTS = 0x04000000
@@ -54,6 +57,9 @@ _raw_syscall: Final = ctypes.PyDLL(None, use_errno=True).syscall
 _raw_syscall.restype = ctypes.c_long
 _raw_syscall.argtypes = (ctypes.c_long, ctypes.c_void_p, ctypes.c_size_t)
 
+_NS_GET_NSTYPE: Final = 0xB703
+"""linux/nsfs.h"""
+
 _unshare: Final = Syscall("unshare", ctypes.c_int)
 _setns: Final = Syscall("setns", ctypes.c_int, ctypes.c_int)
 _sethostname: Final = Syscall("sethostname", ctypes.c_char_p, ctypes.c_size_t)
@@ -63,11 +69,14 @@ _setdomainname: Final = Syscall("setdomainname", ctypes.c_char_p, ctypes.c_size_
 def clone3(flags: CloneFlags, cgroup_fd: int | None = None) -> tuple[int, int]:
     """Fork into new namespaces (and a cgroup): (0, -1) in the child, (pid, pidfd) in the parent. man 2 clone3
 
-    Only for a process with one thread: the child gets a copy of this one thread and of every lock as it stood.
+    Only for a process with one thread: the child gets a copy of this one thread and of every lock as it stood. With
+    PARENT the child is its caller's sibling, and tells their parent of its end as the caller does.
     """
     pidfd = ctypes.c_int(-1)
     arguments = _CloneArgs(
-        flags=flags | CloneFlags.PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=int(signal.SIGCHLD)
+        flags=flags | CloneFlags.PIDFD,
+        pidfd=ctypes.addressof(pidfd),
+        exit_signal=0 if flags & CloneFlags.PARENT else int(signal.SIGCHLD),
     )
     if cgroup_fd is not None:
         arguments.flags |= CloneFlags.INTO_CGROUP
@@ -90,6 +99,16 @@ def unshare(flags: CloneFlags) -> None:
 def setns(fd: int, flags: CloneFlags) -> None:
     """Join the namespace that `fd` refers to; EINVAL when it is not of the kind in `flags`. man 2 setns"""
     _setns(fd, int(flags))
+
+
+def kind_of(fd: int) -> CloneFlags:
+    """Which kind of namespace `fd` refers to; no flag at all when it is none. man 2 ioctl_nsfs"""
+    try:
+        return CloneFlags(fcntl.ioctl(fd, _NS_GET_NSTYPE))
+    except OSError as error:
+        if error.errno == errno.ENOTTY:
+            return CloneFlags(0)
+        raise
 
 
 def sethostname(name: str) -> None:

@@ -29,6 +29,12 @@ def pidfd_send_signal(pidfd: int, number: int) -> None:
     signal.pidfd_send_signal(pidfd, number)
 
 
+def pid_of(pidfd: int) -> int:
+    """The number that this PID namespace has for it; -1 once it is reaped, 0 where it cannot be seen. man 2 pidfd_open"""
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(b"Pid:"))
+
+
 def set_cloexec_from(first_fd: int) -> None:
     """Have every descriptor from `first_fd` on closed by execve. man 2 close_range"""
     _close_range(first_fd, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC)

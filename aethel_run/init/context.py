@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.process import Process
+from aethel_run.spec.state import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,14 +18,18 @@ class Init:
 
     spec: Spec
     process: Process
-    """spec.process after its user was looked up in the image."""
+    """spec.process after its user was looked up in the image; of an exec, the process that joins."""
     rootfs_fd: int
-    """A detached mount until `attach_rootfs`, then the container's root."""
+    """A detached mount until `attach_rootfs`, then the container's root; -1 for one that joins."""
     sources: Mapping[int, int]
     """Detached mounts for the bind mounts, by their index in spec.mounts."""
     stdio: tuple[int, int, int] | None
     """To become 0, 1 and 2; None with a terminal."""
     sync: socket.socket
+    state: State
+    """What hooks are told."""
+    preserved_fds: int = 0
+    """How many descriptors from 3 on stay open for the program."""
 
     def has(self, kind: NamespaceType) -> bool:
         """Whether the container has a namespace of that kind to itself."""

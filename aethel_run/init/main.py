@@ -8,52 +8,108 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError
 from aethel_run import sync
 from aethel_run.init.context import Init
-from aethel_run.init.plan import SETUP_STEPS, START_STEPS
+from aethel_run.init.plan import JOIN_STEPS, SETUP_STEPS, START_STEPS
 from aethel_run.init.step import Failure, run_steps
 from aethel_run.spec.config import Spec
 
 
-def run(spec: Spec, stdio: tuple[int, int, int] | None, sock: socket.socket) -> NoReturn:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birthright:
+    """What init gets by the fork itself."""
+
+    spec: Spec
+    stdio: tuple[int, int, int] | None
+    sync: socket.socket
+    gate: socket.socket | None = None
+    """Listens; who connects may say Start. None: the parent says it."""
+    preserved_fds: int = 0
+
+
+def run(given: Birthright) -> NoReturn:
     """Never returns: ends in execve or in _exit, so that the parent's code does not run twice."""
+    sock = given.sync
     try:
-        init = _await_go(spec, stdio, sock)
+        init = _await_go(given)
         if init is None:
             os._exit(1)
         run_steps(SETUP_STEPS, init)
         fdsocket.send(sock, sync.encode(sync.Ready()))
-        message, _ = fdsocket.receive(sock)
-        if not message:
-            os._exit(1)
+        sock = _await_start(given)
         run_steps(START_STEPS, init)
     except Failure as failure:
         _tell(sock, failure)
+    except Exception as error:  # noqa: BLE001 -- the border of the process: nobody else will ever hear of it
+        _send(sock, sync.Failed.of("init", "", AethelError(f"internal error: {error!r}")))
     finally:
         os._exit(1)
 
 
-def _await_go(spec: Spec, stdio: tuple[int, int, int] | None, sock: socket.socket) -> Init | None:
-    message, fds = fdsocket.receive(sock)
+def run_joining(given: Birthright) -> NoReturn:
+    """As `run`, for a process that joins a container: no set-up and no gate."""
+    try:
+        init = _await_go(given)
+        if init is None:
+            os._exit(1)
+        run_steps(JOIN_STEPS, init)
+    except Failure as failure:
+        _tell(given.sync, failure)
+    except Exception as error:  # noqa: BLE001 -- the border of the process, as above
+        _send(given.sync, sync.Failed.of("init", "", AethelError(f"internal error: {error!r}")))
+    finally:
+        os._exit(1)
+
+
+def _await_go(given: Birthright) -> Init | None:
+    message, fds = fdsocket.receive(given.sync)
     if not message:
         return None
     go = sync.to_init(message)
     assert isinstance(go, sync.Go)
-    sources: Mapping[int, int] = dict(zip(go.binds, fds[1:], strict=True))
-    return Init(spec=spec, process=go.process, rootfs_fd=fds[0], sources=sources, stdio=stdio, sync=sock)
+    rootfs_fd, *source_fds = fds or [-1]
+    sources: Mapping[int, int] = dict(zip(go.binds, source_fds, strict=True))
+    return Init(
+        spec=given.spec,
+        process=go.process,
+        rootfs_fd=rootfs_fd,
+        sources=sources,
+        stdio=given.stdio,
+        sync=given.sync,
+        state=go.state,
+        preserved_fds=given.preserved_fds,
+    )
+
+
+def _await_start(given: Birthright) -> socket.socket:
+    """The socket on which Start came, and on which a failure is told from now on."""
+    sock = given.sync
+    if given.gate is not None:
+        sock, _ = given.gate.accept()
+        given.gate.close()
+        given.sync.close()
+    message, _ = fdsocket.receive(sock)
+    if not message:
+        os._exit(1)
+    return sock
 
 
 def _tell(sock: socket.socket, failure: Failure) -> None:
-    cause = failure.cause
+    """Say which step failed, and why."""
+    cause, failed = failure.cause, failure.step
     if isinstance(cause, AethelError):
-        kind, number, text = type(cause).__name__, 0, cause.message
+        message = sync.Failed.of(failed.name, failed.man, cause)
     else:
-        kind, number, text = "StepFailed", cause.errno or 0, str(cause).partition("] ")[2] or str(cause)
-    message = sync.Failed(kind=kind, step=failure.step.name, man=failure.step.man, errno=number, text=text)
+        message = sync.Failed.of_os(failed.name, failed.man, cause)
+    _send(sock, message)
+
+
+def _send(sock: socket.socket, message: sync.Failed) -> None:
     try:
         fdsocket.send(sock, sync.encode(message))
     except OSError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aethel_run.init.steps import devices, execute, filesystems, hardening, identity, namespaces, root
+from aethel_run.init.steps import devices, execute, filesystems, hardening, hooks, identity, namespaces, root, terminal
 
 SETUP_STEPS = (
     # Become somebody: until the maps are written and used, every file belongs to nobody.
@@ -19,7 +19,10 @@ SETUP_STEPS = (
     filesystems.mount_filesystems,
     devices.create_devices,
     devices.link_devices,
-    devices.open_console,
+    terminal.open_console,
+    # While both roots can be reached: the host's hooks find its files, the container's mounts are all there.
+    hooks.await_runtime_hooks,
+    hooks.run_create_container_hooks,
     # Through the container's own /proc, while it can still be written.
     hardening.write_sysctls,
     hardening.mask_paths,
@@ -33,6 +36,7 @@ SETUP_STEPS = (
 """Before the gate: when these are done the container is `created`."""
 
 START_STEPS = (
+    hooks.run_start_container_hooks,
     identity.enter_working_directory,
     identity.set_umask,
     # The bounding set and the ids need privileges that the sets, set afterwards, take away.
@@ -47,3 +51,22 @@ START_STEPS = (
     execute.execute,
 )
 """After the gate; the last one does not return."""
+
+JOIN_STEPS = (
+    # A second process in a container that runs: its namespaces are joined already, its root is ours.
+    namespaces.become_root,
+    namespaces.start_session,
+    terminal.open_terminal,
+    identity.set_rlimits,
+    identity.enter_working_directory,
+    identity.set_umask,
+    identity.drop_bounding_set,
+    identity.set_ids,
+    identity.set_capabilities,
+    hardening.set_no_new_privs,
+    execute.connect_stdio,
+    execute.reset_signals,
+    execute.close_descriptors,
+    execute.execute,
+)
+"""For exec; the last one does not return."""

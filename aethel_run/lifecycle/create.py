@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NoReturn
 
 from aethel_common import fdsocket
-from aethel_common.errors import AethelError
-from aethel_common.linux import namespaces, processes
-from aethel_common.linux.namespaces import CloneFlags
+from aethel_common.linux import processes
 from aethel_common.process import start_time
 from aethel_common.undo import Undo
-from aethel_run import sync
+from aethel_run import hooks, sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
-from aethel_run.process import idmap
+from aethel_run.process import conversation, idmap, joins, stdio
+from aethel_run.process.children import kill_and_reap
 from aethel_run.process.sources import open_source
+from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
-from aethel_run.spec.linux import CLONE_FLAG, NamespaceType
-from aethel_run.spec.mounts import meaning
+from aethel_run.spec.linux import NamespaceType
+from aethel_run.spec.mounts import is_bind
 from aethel_run.spec.process import Process
+from aethel_run.spec.state import NOBODY, State, Status
 
-M = TypeVar("M")
+NOTHING_TO_RUN = Process(cwd="/")
+"""A container can be made without a process; it is `start` that needs one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +34,17 @@ class CreateOptions:
     """What a caller adds to the document."""
 
     open_rootfs: Callable[[int | None], int]
-    """Given the new user namespace (or None), the descriptor of a detached mount for the root."""
+    """Given the container's user namespace (or None), the descriptor of a detached mount for the root."""
     cgroup: Cgroup | None = None
     """Where the container is born; made by the caller."""
     stdio: tuple[int, int, int] | None = (0, 1, 2)
     """To become its 0, 1 and 2; not used with a terminal."""
+    state: State = NOBODY
+    """What hooks are told; status and pid are set here."""
+    gate: socket.socket | None = None
+    """Listens; init waits there for who says Start, and needs its parent no longer. None: `Created.start` says it."""
+    preserved_fds: int = 0
+    """So many of our descriptors from 3 on become the program's."""
     namespaces_ready: Callable[[int], None] = lambda pid: None
     """Called with init's pid when its namespaces exist and its ids are mapped."""
     final_process: Callable[[int, Process], Process] = lambda root_fd, process: process
@@ -61,19 +68,19 @@ class Created:
         Raises CommandNotFound, CannotExecute or StepFailed; the container is then gone, and `abandon` still due.
         """
         fdsocket.send(self._sync, sync.encode(sync.Start()))
-        message, _ = _receive(self._sync)
-        self._sync.close()
-        if message:
-            failed = sync.from_init(message)
-            assert isinstance(failed, sync.Failed)
-            raise failed.error()
+        with self._sync:
+            conversation.await_execve(self._sync)
 
     def abandon(self) -> None:
         """Kill and reap init, and close everything."""
+        self.release()
+        kill_and_reap(self.pidfd)
+
+    def release(self) -> None:
+        """Let go of it without ending it: for one that waits at a gate of its own."""
         self._sync.close()
         if self.console_fd is not None:
             os.close(self.console_fd)
-        _kill_and_reap(self.pidfd)
 
 
 def create(spec: Spec, options: CreateOptions) -> Created:
@@ -84,118 +91,80 @@ def create(spec: Spec, options: CreateOptions) -> Created:
     ours, theirs = fdsocket.pair()
     with Undo() as undo, theirs:
         undo.later(ours.close)
-        pid, pidfd = _clone(spec, options, ours, theirs)
-        undo.later(lambda: _kill_and_reap(pidfd))
+        child = _spawn(spec, options, ours, theirs)
+        undo.later(lambda: kill_and_reap(child.pidfd))
         theirs.close()
-        userns_fd = _map_ids(pid, spec)
-        try:
-            options.namespaces_ready(pid)
-            _send_go(spec, options, ours, userns_fd)
-        finally:
-            if userns_fd is not None:
-                os.close(userns_fd)
-        console_fd = _await_ready(spec, ours)
-        created = Created(pid, pidfd, start_time(pid), console_fd, ours)
+        state = options.state.at(Status.CREATING, child.pid)
+        _prepare(spec, options, child, ours, state)
+        console_fd = conversation.await_ready(ours, lambda: _run_hooks(spec, state))
+        created = Created(child.pid, child.pidfd, start_time(child.pid), console_fd, ours)
         undo.keep()
     return created
 
 
-def _clone(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: socket.socket) -> tuple[int, int]:
-    flags = CloneFlags(0)
-    for namespace in spec.linux.namespaces:
-        if namespace.type is not NamespaceType.CGROUP:  # init's own step, see unshare_cgroup
-            flags |= CLONE_FLAG[namespace.type]
+def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: socket.socket) -> Child:
+    process = spec.process or NOTHING_TO_RUN
+    given = init.Birthright(
+        spec=spec,
+        stdio=None if process.terminal else options.stdio,
+        sync=theirs,
+        gate=options.gate,
+        preserved_fds=options.preserved_fds,
+    )
+
+    def body() -> NoReturn:
+        ours.close()  # or its end of file, the parent's death, would never be seen
+        processes.set_process_name("aethel:init")
+        init.run(given)
+
     cgroup_fd = options.cgroup.open() if options.cgroup is not None else None
     try:
-        pid, pidfd = namespaces.clone3(flags, cgroup_fd)
-        if pid == 0:
-            ours.close()  # or its end of file, the parent's death, would never be seen
-            processes.set_process_name("aethel:init")
-            init.run(spec, None if _process(spec).terminal else options.stdio, theirs)
+        with joins.opened(spec.linux) as joined:
+            return spawn(
+                Birth(
+                    makes=joins.clone_flags(spec.linux),
+                    joins=joined,
+                    time_offsets=spec.linux.time_offsets if spec.linux.makes(NamespaceType.TIME) else None,
+                    cgroup_fd=cgroup_fd,
+                ),
+                body,
+            )
     finally:
         if cgroup_fd is not None:
             os.close(cgroup_fd)
-    return pid, pidfd
 
 
-def _process(spec: Spec) -> Process:
-    """Without one a container can be made all the same; it is `start` that needs it."""
-    return spec.process or Process(cwd="/")
-
-
-def _map_ids(pid: int, spec: Spec) -> int | None:
-    score = _process(spec).oom_score_adj
-    if score is not None:
-        idmap.write_oom_score(pid, score)
-    if not spec.linux.has(NamespaceType.USER):
-        return None
-    idmap.write_maps(pid, spec.linux)
-    return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _send_go(spec: Spec, options: CreateOptions, sock: socket.socket, userns_fd: int | None) -> None:
-    binds = tuple(index for index, mount in enumerate(spec.mounts) if meaning(mount).bind)
+def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.socket, state: State) -> None:
+    """What init cannot do for itself: its id maps, its root and the sources of its binds."""
+    process = spec.process or NOTHING_TO_RUN
+    if process.oom_score_adj is not None:
+        idmap.write_oom_score(child.pid, process.oom_score_adj)
+    if spec.linux.makes(NamespaceType.USER):
+        idmap.write_maps(child.pid, spec.linux)
+    userns_fd = _open_userns(spec, child.pid)
     fds: list[int] = []
     try:
+        options.namespaces_ready(child.pid)
         fds.append(options.open_rootfs(userns_fd))
-        process = options.final_process(fds[0], _process(spec))
+        process = options.final_process(fds[0], process)
+        binds = tuple(index for index, mount in enumerate(spec.mounts) if is_bind(mount))
         fds.extend(open_source(spec.mounts[index], userns_fd) for index in binds)
         if options.stdio is not None:
-            _give_stdio(options.stdio, process, spec)
-        try:
-            fdsocket.send(sock, sync.encode(sync.Go(process=process, binds=binds)), fds)
-        except BrokenPipeError:
-            pass  # init has failed already, and has said why
+            stdio.give(options.stdio, process, spec.linux)
+        conversation.send_go(sock, sync.Go(process=process, binds=binds, state=state), fds)
     finally:
         for fd in fds:
             os.close(fd)
+        if userns_fd is not None:
+            os.close(userns_fd)
 
 
-def _give_stdio(stdio: tuple[int, int, int], process: Process, spec: Spec) -> None:
-    """Let the container's user open its pipes again by name, as `> /dev/stderr` does."""
-    mapped = spec.linux.has(NamespaceType.USER)
-    uid = idmap.on_host(process.user.uid, spec.linux.uid_mappings) if mapped else process.user.uid
-    for fd in stdio:
-        if uid is not None and _is_pipe(fd):
-            os.fchown(fd, uid, -1)
+def _open_userns(spec: Spec, pid: int) -> int | None:
+    if not spec.linux.has(NamespaceType.USER):
+        return None
+    return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _is_pipe(fd: int) -> bool:
-    return os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:")
-
-
-def _await_ready(spec: Spec, sock: socket.socket) -> int | None:
-    console_fd: int | None = None
-    while True:
-        message, fds = _receive(sock)
-        if not message:
-            if console_fd is not None:
-                os.close(console_fd)
-            raise AethelError("the container's init died while it was being set up", hint="out of memory?")
-        answer = sync.from_init(message)
-        if isinstance(answer, sync.Ready):
-            return console_fd
-        if isinstance(answer, sync.Failed):
-            if console_fd is not None:
-                os.close(console_fd)
-            raise answer.error()
-        console_fd = fds[0]
-
-
-def _receive(sock: socket.socket) -> tuple[bytes, list[int]]:
-    try:
-        return fdsocket.receive(sock)
-    except ConnectionResetError:
-        return b"", []
-
-
-def _kill_and_reap(pidfd: int) -> None:
-    try:
-        processes.pidfd_send_signal(pidfd, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    try:
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    except ChildProcessError:
-        pass  # reaped before
-    os.close(pidfd)
+def _run_hooks(spec: Spec, state: State) -> None:
+    hooks.run_all("prestart", spec.hooks.prestart, state)
+    hooks.run_all("createRuntime", spec.hooks.create_runtime, state)

@@ -14,7 +14,6 @@ from aethel_run.spec.process import Process
 from aethel_run.spec.rules import process as of_process
 
 _NOT_BUILT: Final = (
-    "hooks",
     "process.apparmorProfile",
     "process.selinuxLabel",
     "process.scheduler",
@@ -29,7 +28,6 @@ _NOT_BUILT: Final = (
     "linux.intelRdt",
     "linux.memoryPolicy",
     "linux.personality",
-    "linux.timeOffsets",
 )
 """Fields of the specification whose effect this runtime does not have yet."""
 
@@ -46,9 +44,6 @@ def decode(document: bytes) -> Spec:
         raise InvalidSpec(f"config.json: {error}") from error
     _refuse_unbuilt(msgspec.json.decode(document))
     validate.check(spec)
-    for index, namespace in enumerate(spec.linux.namespaces):
-        if namespace.path:
-            raise Unsupported(f"config.json: linux.namespaces[{index}].path: joining a namespace is not supported")
     return spec
 
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
-import struct
-import termios
 from typing import Final
 
-from aethel_common import fdsocket
 from aethel_common.linux import mounts, paths
 from aethel_common.linux.mounts import MoveMount, OpenTree
-from aethel_run import sync
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
 
@@ -34,10 +29,6 @@ _LINKS: Final = {
     "core": "/proc/kcore",
     "ptmx": "pts/ptmx",
 }
-_TIOCGPTPEER: Final = 0x5441
-"""asm-generic/ioctls.h; not in termios."""
-_TIOCGPTN: Final = 0x80045430
-_TIOCSPTLCK: Final = 0x40045431
 
 
 def open_host_device(name: str, number: tuple[int, int]) -> int:
@@ -56,7 +47,7 @@ def create_devices(init: Init) -> None:
     dev_fd = paths.open_in_root(init.rootfs_fd, "/dev", os.O_PATH | os.O_DIRECTORY)
     try:
         for name, number in _DEVICES.items():
-            _bind(open_host_device(name, number), dev_fd, name)
+            bind(open_host_device(name, number), dev_fd, name)
     finally:
         os.close(dev_fd)
 
@@ -76,49 +67,7 @@ def link_devices(init: Init) -> None:
         os.close(dev_fd)
 
 
-@step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal)
-def open_console(init: Init) -> None:
-    """Make the terminal in the container's own devpts, keep its slave as /dev/console, send its master out."""
-    master = paths.open_in_root(init.rootfs_fd, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
-    try:
-        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-        number = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, b"\0" * 4))[0]
-        # By descriptor: a name could be a link by now (CVE-2025-52565).
-        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
-        try:
-            os.fchown(slave, init.process.user.uid, -1)
-            _make_controlling(slave)
-            for fd in (0, 1, 2):
-                os.dup2(slave, fd, inheritable=True)
-        finally:
-            os.close(slave)
-        size = init.process.console_size
-        if size is not None:
-            termios.tcsetwinsize(master, (size.height, size.width))
-        _bind_console(init.rootfs_fd, number)
-        fdsocket.send(init.sync, sync.encode(sync.Console()), [master])
-    finally:
-        os.close(master)
-
-
-def _make_controlling(slave: int) -> None:
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-
-
-def _bind_console(root_fd: int, number: int) -> None:
-    slave_fd = paths.open_in_root(root_fd, f"/dev/pts/{number}", os.O_PATH)
-    try:
-        tree_fd = mounts.open_tree(slave_fd, "", OpenTree.CLONE | OpenTree.CLOEXEC | OpenTree.EMPTY_PATH)
-    finally:
-        os.close(slave_fd)
-    dev_fd = paths.open_in_root(root_fd, "/dev", os.O_PATH | os.O_DIRECTORY)
-    try:
-        _bind(tree_fd, dev_fd, "console")
-    finally:
-        os.close(dev_fd)
-
-
-def _bind(tree_fd: int, directory_fd: int, name: str) -> None:
+def bind(tree_fd: int, directory_fd: int, name: str) -> None:
     """Put a detached mount on the file `name`, made if missing; owns `tree_fd`."""
     try:
         target_fd = os.open(

@@ -40,7 +40,7 @@ def reset_signals(init: Init) -> None:
 @step(man="close_range(2)")
 def close_descriptors(init: Init) -> None:
     """Have every other descriptor closed by execve; that also tells the parent that it happened."""
-    processes.set_cloexec_from(3)
+    processes.set_cloexec_from(3 + init.preserved_fds)
 
 
 @step(man="execve(2)")
@@ -70,7 +70,7 @@ def _find(command: str, search_path: str) -> str:
             refused = refused or candidate
     if refused:
         raise CannotExecute(f"{refused}: permission denied")
-    raise CommandNotFound(f"{command}: not found in the container's $PATH")
+    raise CommandNotFound(f"{command}: executable file not found in the container's $PATH")
 
 
 def _explain(path: str, error: OSError) -> NoReturn:
@@ -79,7 +79,7 @@ def _explain(path: str, error: OSError) -> NoReturn:
         missing = _missing_interpreter(path)
         if missing is not None:
             raise CommandNotFound(f"{path}: its interpreter {missing} is not in the image") from error
-        raise CommandNotFound(f"{path}: no such file in the container") from error
+        raise CommandNotFound(f"{path}: no such file or directory in the container") from error
     if os.path.isdir(path):
         raise CannotExecute(f"{path}: is a directory") from error
     if error.errno == errno.ENOEXEC:

@@ -13,20 +13,29 @@ from aethel_run.spec.linux import NamespaceType
 
 @step(man="user_namespaces(7) setresuid(2)", when=lambda init: init.has(NamespaceType.USER))
 def become_root(init: Init) -> None:
-    """Take the id 0 of the new user namespace, which the host sees as an ordinary one."""
-    os.setgroups([])
+    """Take the id 0 of the user namespace, which the host sees as an ordinary one."""
+    if not _setgroups_is_denied():
+        os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+
+
+def _setgroups_is_denied() -> bool:
+    """Where a user without privilege made the namespace: the groups that he has stay. man 7 user_namespaces"""
+    with open("/proc/self/setgroups", "rb") as file:  # as text, an encoding might have to be imported
+        return file.read().startswith(b"deny")
 
 
 @step(man="setsid(2) session-keyring(7)")
 def start_session(init: Init) -> None:
     """Leave the caller's session and keys: no terminal of the host can be reached (TIOCSTI), no key of it be read."""
+    # Until execve this is the host's interpreter: nobody else in these namespaces may trace it or open its /proc files.
+    processes.set_dumpable(False)
     os.setsid()
     processes.join_session_keyring()
 
 
-@step(man="cgroup_namespaces(7) unshare(2)", when=lambda init: init.has(NamespaceType.CGROUP))
+@step(man="cgroup_namespaces(7) unshare(2)", when=lambda init: init.spec.linux.makes(NamespaceType.CGROUP))
 def unshare_cgroup(init: Init) -> None:
     """Make the container's own cgroup the root of what it sees."""
     # Not with clone3: CLONE_INTO_CGROUP moves the child after CLONE_NEWCGROUP has looked where it is.
