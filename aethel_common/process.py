@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 
 
 def start_time(pid: int) -> int:
@@ -36,3 +37,15 @@ def open_pidfd(pid: int, started: int) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def await_end(pid: int, started: int, seconds: float) -> bool:
+    """Wait until that very process is gone; False when it is still there after `seconds`. man 2 pidfd_open"""
+    try:
+        pidfd = open_pidfd(pid, started)
+    except ProcessLookupError:
+        return True
+    with open(pidfd, "rb", buffering=0):
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))

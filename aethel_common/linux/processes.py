@@ -12,6 +12,7 @@ from aethel_common.linux._libc import Syscall
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_KEEPCAPS: Final = 8
 _PR_SET_NAME: Final = 15
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
 _CLOSE_RANGE_CLOEXEC: Final = 4
@@ -59,6 +60,11 @@ def set_keep_capabilities() -> None:
 def set_dumpable(dumpable: bool) -> None:
     """Whether others of the same user may trace this process and open its /proc files. PR_SET_DUMPABLE"""
     _prctl(_PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
+
+
+def set_child_subreaper() -> None:
+    """Be the parent of orphans among our descendants. PR_SET_CHILD_SUBREAPER"""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def join_session_keyring() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import select
-
 from aethel_common import process
 from aethel_d.engine.context import Engine
 from aethel_d.engine.model import Address, Container, NetworkMode, Status, View
@@ -40,18 +38,6 @@ def status_of(engine: Engine, container: Container) -> Status:
         return Status.STOPPED
     init = container.run.init
     return Status.RUNNING if process.is_alive(init.pid, init.start_time) else Status.STOPPED
-
-
-def await_process(pid: int, start_time: int, *, seconds: float) -> bool:
-    """Wait until that very process is gone; False when it is still there after `seconds`. man 2 pidfd_open"""
-    try:
-        pidfd = process.open_pidfd(pid, start_time)
-    except ProcessLookupError:
-        return True
-    with open(pidfd, "rb", buffering=0):
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
 
 
 def _address(engine: Engine, container: Container) -> Address | None:

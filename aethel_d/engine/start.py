@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from aethel_common import names
+from aethel_common import names, process
 from aethel_common.errors import Unavailable, WrongState
 from aethel_common.undo import Undo
 from aethel_d.engine import look, oci, removal
@@ -157,4 +157,4 @@ def _wire(engine: Engine, conversation: Conversation, endpoint: Endpoint | None,
 
 def _await_end(monitor: protocol.Hello) -> None:
     """The conversation is closed, so the monitor undoes its part; until then the cgroup is not ours to remove."""
-    look.await_process(monitor.pid, monitor.start_time, seconds=10)
+    process.await_end(monitor.pid, monitor.start_time, 10)

@@ -80,6 +80,10 @@ class Cgroup:
         """Whether a process is left in it or below."""
         return self._event("populated") == 1
 
+    def is_frozen(self) -> bool:
+        """Whether all in it are paused."""
+        return self._event("frozen") == 1
+
     def oom_killed(self) -> bool:
         """Whether the kernel ended a process of it for want of memory; False where memory is not controlled."""
         try:

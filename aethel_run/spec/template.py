@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
+import msgspec
+
 from aethel_run.spec.config import Root, Spec
-from aethel_run.spec.linux import Linux, Namespace, NamespaceType
+from aethel_run.spec.linux import IdMapping, Linux, Namespace, NamespaceType
 from aethel_run.spec.mounts import Mount
 from aethel_run.spec.process import Capabilities, Process
 
@@ -93,3 +96,19 @@ def default_spec() -> Spec:
             readonly_paths=_READ_ONLY,
         ),
     )
+
+
+def rootless_spec() -> Spec:
+    """For a user without privilege: a user namespace that maps him alone to root, and nothing that needs more."""
+    base = default_spec()
+    mounts = tuple(
+        msgspec.structs.replace(mount, options=tuple(each for each in mount.options if not each.startswith("gid=")))
+        for mount in base.mounts
+    )
+    linux = msgspec.structs.replace(
+        base.linux,
+        namespaces=(*base.linux.namespaces, Namespace(type=NamespaceType.USER)),
+        uid_mappings=(IdMapping(container_id=0, host_id=os.geteuid(), size=1),),
+        gid_mappings=(IdMapping(container_id=0, host_id=os.getegid(), size=1),),
+    )
+    return msgspec.structs.replace(base, mounts=mounts, linux=linux)

@@ -89,7 +89,7 @@ def test_every_step_says_what_it_does_and_where_to_read_on() -> None:
         assert "(" in step.man, step.name
 
 
-@pytest.mark.parametrize("module", ["aethel_d.launcher.main", "aethel_run.cli", "aethel_run.lifecycle.create"])
+@pytest.mark.parametrize("module", ["aethel_d.launcher.main", "aethel_run.cli.create", "aethel_run.lifecycle.create"])
 def test_what_forks_loads_no_grpc_and_no_threads(module: str) -> None:
     script = f"""
 import sys, {module}

@@ -1,0 +1,70 @@
+"""create, start, run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from aethel_run.cli import arguments
+from aethel_run.cli.main import Globals
+from aethel_run.operations.create import Options
+from aethel_run.state import Store
+
+
+def create(common: Globals, words: Sequence[str]) -> int:
+    """create ID --bundle DIR"""
+    from aethel_run.operations.create import create as make
+
+    parser = arguments.parser("create", "Make a container of a bundle, up to just before its program.")
+    _add_options(parser)
+    options = parser.parse_args(words)
+    make(Store(common.root), options.id, Path(options.bundle).resolve(), _options(options))
+    return 0
+
+
+def start(common: Globals, words: Sequence[str]) -> int:
+    """start ID"""
+    from aethel_run.operations.start import start as open_gate
+
+    options = arguments.parser("start", "Run the program of a created container.").parse_args(words)
+    open_gate(arguments.find(common, options.id))
+    return 0
+
+
+def run(common: Globals, words: Sequence[str]) -> int:
+    """run ID --bundle DIR"""
+    from aethel_run.operations import run as running
+
+    parser = arguments.parser("run", "Create and start a container; wait for it, return its status and delete it.")
+    _add_options(parser)
+    parser.add_argument("-d", "--detach", action="store_true", help="leave it running")
+    parser.add_argument("--keep", action="store_true", help="do not delete it when it has ended")
+    parser.add_argument("--no-subreaper", action="store_true", help="do not take its orphans as ours")
+    options = parser.parse_args(words)
+    return running.run(
+        Store(common.root),
+        options.id,
+        Path(options.bundle).resolve(),
+        _options(options),
+        running.Manner(detach=options.detach, keep=options.keep, subreaper=not options.no_subreaper),
+    )
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-b", "--bundle", default=".", metavar="DIR", help="with config.json and the root; this one")
+    parser.add_argument("--console-socket", default="", metavar="PATH", help="gets the terminal's master")
+    parser.add_argument("--pid-file", default="", metavar="FILE", help="gets the pid")
+    parser.add_argument("--pidfd-socket", default="", metavar="PATH", help="gets the pidfd")
+    parser.add_argument("--no-new-keyring", action="store_true", help="keep the caller's session keyring")
+    parser.add_argument("--preserve-fds", type=int, default=0, metavar="N", help="pass descriptors 3 to N+2 on")
+
+
+def _options(options: argparse.Namespace) -> Options:
+    return Options(
+        console_socket=options.console_socket,
+        pid_file=options.pid_file,
+        pidfd_socket=options.pidfd_socket,
+        preserve_fds=options.preserve_fds,
+        new_keyring=not options.no_new_keyring,
+    )

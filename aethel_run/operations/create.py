@@ -1,0 +1,149 @@
+"""create ID BUNDLE: everything up to the user's program; init then waits at its gate. runtime.md#create"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aethel_common import fdsocket
+from aethel_common.errors import InvalidArgument, NotFound
+from aethel_common.undo import Undo
+from aethel_run.cgroup.tree import Cgroup
+from aethel_run.lifecycle.create import Created, CreateOptions
+from aethel_run.lifecycle.create import create as make
+from aethel_run.lifecycle.rootfs import open_directory
+from aethel_run.operations import cgroups, console, notify
+from aethel_run.spec.config import Spec
+from aethel_run.spec.load import decode
+from aethel_run.spec.state import State, Status
+from aethel_run.state import Container, Record, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line adds to the bundle."""
+
+    console_socket: str = ""
+    pid_file: str = ""
+    pidfd_socket: str = ""
+    preserve_fds: int = 0
+    new_keyring: bool = True
+
+
+def create(store: Store, container_id: str, bundle: Path, options: Options) -> Container:
+    """Make a container, or leave nothing of it. Raises AlreadyExists, InvalidSpec, StepFailed, ...
+
+    A terminal's master goes out through the console socket; without a terminal our 0, 1 and 2 are the container's.
+    """
+    container, created = prepare(store, container_id, bundle, options)
+    created.release()
+    return container
+
+
+def prepare(
+    store: Store, container_id: str, bundle: Path, options: Options, *, foreground: bool = False
+) -> tuple[Container, Created]:
+    """As `create`, with the child in hand: `run` waits for it, and in the foreground keeps its terminal's master."""
+    document = read_document(bundle)
+    spec = notify.wired(decode(document))
+    _check_terminal(spec, options, foreground=foreground)
+    with Undo() as undo:
+        container = store.claim(container_id)
+        undo.later(container.forget)
+        (container.directory / "config.json").write_bytes(document)
+        created = _make(container, spec, bundle, options, undo)
+        undo.keep()
+    return container, created
+
+
+def read_document(bundle: Path) -> bytes:
+    """config.json of a bundle. Raises NotFound, InvalidArgument."""
+    if not bundle.is_dir():
+        raise InvalidArgument(f"{bundle} is not a directory")
+    try:
+        return (bundle / "config.json").read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"no config.json in {bundle}", hint="`aethel-run spec` writes one") from None
+
+
+def _check_terminal(spec: Spec, options: Options, *, foreground: bool) -> None:
+    terminal = spec.process is not None and spec.process.terminal
+    if options.console_socket and not terminal:
+        raise InvalidArgument("cannot use console socket if the container has no terminal")
+    if terminal and not options.console_socket and not foreground:
+        raise InvalidArgument("cannot allocate tty if a container will be detached without setting console socket")
+
+
+def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo: Undo) -> Created:
+    cgroup = cgroups.of(spec, container.id)
+    if cgroup is not None:
+        cgroup.make()
+        undo.later(cgroup.remove)
+    rootfs = str((bundle / spec.root.path).resolve())
+    state = State(
+        oci_version=spec.oci_version,
+        id=container.id,
+        status=Status.CREATING,
+        bundle=str(bundle),
+        annotations=spec.annotations,
+    )
+    with _gate(container.gate) as gate:
+        created = make(
+            spec,
+            CreateOptions(
+                open_rootfs=open_directory(rootfs),
+                cgroup=cgroup,
+                state=state,
+                gate=gate,
+                preserved_fds=options.preserve_fds + notify.passed_sockets(),
+            ),
+        )
+    undo.later(created.abandon)
+    _tell(created, options, undo)
+    container.write(_record(container.id, bundle, rootfs, created, cgroup))
+    return created
+
+
+@contextmanager
+def _gate(path: Path) -> Iterator[socket.socket]:
+    gate = fdsocket.listen(path)
+    try:
+        yield gate
+    finally:
+        gate.close()
+
+
+def _tell(created: Created, options: Options, undo: Undo) -> None:
+    """What the caller asked to be told: the terminal, the pidfd, the pid, in the order of their use."""
+    if created.console_fd is not None and options.console_socket:
+        console.send(options.console_socket, created.console_fd, "console")
+    if options.pidfd_socket:
+        console.send(options.pidfd_socket, created.pidfd, "pidfd")
+    if options.pid_file:
+        write_pid_file(options.pid_file, created.pid)
+        undo.later(Path(options.pid_file).unlink)
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """In one piece: whoever watches for the file finds a whole number in it."""
+    temporary = Path(path).with_name(f".{os.path.basename(path)}")
+    temporary.write_text(str(pid))
+    temporary.rename(path)
+
+
+def _record(container_id: str, bundle: Path, rootfs: str, created: Created, cgroup: Cgroup | None) -> Record:
+    return Record(
+        id=container_id,
+        bundle=str(bundle),
+        rootfs=rootfs,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z"),
+        owner=os.geteuid(),
+        pid=created.pid,
+        start_time=created.start_time,
+        cgroup=str(cgroup.path) if cgroup is not None else "",
+    )

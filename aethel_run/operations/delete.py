@@ -1,0 +1,54 @@
+"""delete ID: give back what create took, then run the poststop hooks. runtime.md#delete"""
+
+from __future__ import annotations
+
+import logging
+import signal
+
+from aethel_common.errors import AethelError, TimedOut, WrongState
+from aethel_common.process import await_end
+from aethel_run import hooks
+from aethel_run.operations import kill
+from aethel_run.spec.state import Status
+from aethel_run.state import Container
+
+log = logging.getLogger(__name__)
+
+_KILL_SECONDS = 10.0
+
+
+def delete(container: Container, *, force: bool = False) -> None:
+    """Remove a container that has stopped; with `force` end it first. Raises WrongState, TimedOut.
+
+    One that was created and never started may be deleted only with force, as the specification says.
+    """
+    with container.locked():
+        if container.status is Status.CREATING:
+            container.forget()  # its creator died half-way
+            return
+        if container.status is not Status.STOPPED:
+            if not force:
+                raise WrongState(f"cannot delete container {container.id} that is not stopped: {container.status}")
+            _end(container)
+        # Read before the directory goes.
+        spec, state = container.spec, container.state().at(Status.STOPPED, 0)
+        _remove_cgroup(container)
+        container.forget()
+    try:
+        hooks.run_all("poststop", spec.hooks.poststop, state)
+    except AethelError as error:
+        log.warning("%s", error.message)  # runtime.md#lifecycle: logged, and the rest goes on
+
+
+def _end(container: Container) -> None:
+    kill.kill_all(container, signal.SIGKILL)
+    if not await_end(container.record.pid, container.record.start_time, _KILL_SECONDS):
+        raise TimedOut(f"container {container.id} does not end")
+
+
+def _remove_cgroup(container: Container) -> None:
+    cgroup = container.cgroup
+    if cgroup is not None:
+        # Without a PID namespace some may have outlived the first one.
+        cgroup.kill()
+        cgroup.remove()

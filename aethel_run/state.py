@@ -1,0 +1,178 @@
+"""What the runtime command remembers of each container: a directory per id below one root.
+
+    ROOT/ID/state.json    a Record; absent while the container is being made
+    ROOT/ID/config.json   the document as it was at `create`: later changes of the bundle mean nothing
+    ROOT/ID/gate.sock     init waits there for `start`; gone once it was started
+
+The status is computed from these and the kernel, never stored. runtime.md#state
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from aethel_common import jsonfile, process
+from aethel_common.errors import AlreadyExists, InvalidArgument, NotFound
+from aethel_run.cgroup.tree import Cgroup
+from aethel_run.spec.config import Spec
+from aethel_run.spec.load import decode
+from aethel_run.spec.state import State, Status
+
+_ID: Final = re.compile(r"[\w+.-]{1,1024}", re.ASCII)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of the creation."""
+
+    id: str
+    bundle: str
+    rootfs: str
+    created: str
+    """RFC 3339."""
+    owner: int
+    """The user id that made it."""
+    pid: int
+    start_time: int
+    """Field 22 of /proc/PID/stat."""
+    cgroup: str = ""
+    """The path of its directory; empty without one."""
+
+
+class Container:
+    """One container's directory; nothing is read before it is asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._record: Record | None = None
+        self._spec: Spec | None = None
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.directory.name
+
+    @property
+    def gate(self) -> Path:
+        """Where init listens until it is started."""
+        return self.directory / "gate.sock"
+
+    @property
+    def record(self) -> Record:
+        """The facts. Raises NotFound while it is being made, Corrupt."""
+        if self._record is None:
+            try:
+                self._record = jsonfile.read(self.directory / "state.json", Record)
+            except FileNotFoundError:
+                raise NotFound("container does not exist") from None
+        return self._record
+
+    @property
+    def spec(self) -> Spec:
+        """The document that it was made from."""
+        if self._spec is None:
+            self._spec = decode((self.directory / "config.json").read_bytes())
+        return self._spec
+
+    @property
+    def cgroup(self) -> Cgroup | None:
+        """Where its processes are."""
+        return Cgroup(Path(self.record.cgroup)) if self.record.cgroup else None
+
+    def write(self, record: Record) -> None:
+        """Remember; from here on the container is known."""
+        jsonfile.replace(self.directory / "state.json", record)
+        self._record = record
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its first process is there and no zombie."""
+        return process.is_alive(self.record.pid, self.record.start_time)
+
+    @property
+    def status(self) -> Status:
+        """From the kernel and the gate."""
+        if not (self.directory / "state.json").exists():
+            return Status.CREATING
+        if not self.is_alive:
+            return Status.STOPPED
+        if self.gate.exists():
+            return Status.CREATED
+        cgroup = self.cgroup
+        return Status.PAUSED if cgroup is not None and cgroup.is_frozen() else Status.RUNNING
+
+    def state(self) -> State:
+        """The document of runtime.md#state."""
+        status = self.status
+        return State(
+            oci_version=self.spec.oci_version,
+            id=self.id,
+            status=status,
+            pid=0 if status is Status.STOPPED else self.record.pid,
+            bundle=self.record.bundle,
+            annotations=self.spec.annotations,
+        )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One verb at a time changes it. Raises NotFound when it is gone by then. man 2 flock"""
+        try:
+            fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFound("container does not exist") from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if not self.directory.exists():
+                raise NotFound("container does not exist")
+            yield
+        finally:
+            os.close(fd)
+
+    def forget(self) -> None:
+        """Remove the directory. Idempotent."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Store:
+    """All containers below one root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def claim(self, container_id: str) -> Container:
+        """A directory for a new container. Raises AlreadyExists, InvalidArgument."""
+        directory = self.root / check_id(container_id)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            directory.mkdir(mode=0o711)
+        except FileExistsError:
+            raise AlreadyExists("container with given ID already exists") from None
+        return Container(directory)
+
+    def get(self, container_id: str) -> Container:
+        """Raises NotFound, InvalidArgument."""
+        container = Container(self.root / check_id(container_id))
+        if not container.directory.is_dir():
+            raise NotFound("container does not exist")
+        return container
+
+    def all(self) -> list[Container]:
+        """Those that are made, by id."""
+        if not self.root.is_dir():
+            return []
+        return [Container(path) for path in sorted(self.root.iterdir()) if (path / "state.json").exists()]
+
+
+def check_id(container_id: str) -> str:
+    """It becomes the name of a directory. Raises InvalidArgument."""
+    if not _ID.fullmatch(container_id) or container_id in (".", ".."):
+        raise InvalidArgument(f"invalid container ID format: {container_id[:64]!r}")
+    return container_id
