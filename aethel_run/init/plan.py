@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from aethel_run.init.steps import devices, execute, filesystems, hardening, identity, namespaces, root
+from aethel_run.init.steps import (
+    devices,
+    execute,
+    filesystems,
+    hardening,
+    identity,
+    labels,
+    namespaces,
+    network,
+    root,
+    scheduling,
+)
 
 SETUP_STEPS = (
     # Become somebody: until the maps are written and used, every file belongs to nobody.
     namespaces.become_root,
+    labels.label_keys,
     namespaces.start_session,
+    labels.unlabel_keys,
     namespaces.unshare_cgroup,
     namespaces.set_hostname,
     namespaces.set_domainname,
+    network.bring_up_loopback,
     # The root. Nothing that is mounted from here on is seen by the host.
     root.make_mounts_slave,
     root.attach_rootfs,
@@ -22,13 +36,19 @@ SETUP_STEPS = (
     devices.open_console,
     # Through the container's own /proc, while it can still be written.
     hardening.write_sysctls,
+    # Through a procfs of our own, which the kernel gives only while the container's is wholly visible. What is executed
+    # from here on, hooks included, is confined.
+    labels.set_apparmor_profile,
+    labels.set_selinux_label,
     hardening.mask_paths,
     hardening.make_paths_read_only,
     # From here on no path leads to the host.
     root.pivot_into_rootfs,
     root.detach_old_root,
     root.make_root_read_only,
-    identity.set_rlimits,
+    # What outranks others, the parent gives from outside: see process.attributes.
+    scheduling.set_memory_policy,
+    scheduling.set_personality,
 )
 """Before the gate: when these are done the container is `created`."""
 

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from aethel_common import fdsocket
@@ -18,7 +19,7 @@ from aethel_common.undo import Undo
 from aethel_run import sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
-from aethel_run.process import idmap
+from aethel_run.process import affinity, attributes, idmap, netdevices, preconditions
 from aethel_run.process.sources import open_source
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import CLONE_FLAG, NamespaceType
@@ -81,6 +82,7 @@ def create(spec: Spec, options: CreateOptions) -> Created:
 
     Only for a process with one thread. Raises StepFailed, InvalidSpec, Unsupported, NotFound, OSError.
     """
+    preconditions.check(spec)
     ours, theirs = fdsocket.pair()
     with Undo() as undo, theirs:
         undo.later(ours.close)
@@ -89,12 +91,17 @@ def create(spec: Spec, options: CreateOptions) -> Created:
         theirs.close()
         userns_fd = _map_ids(pid, spec)
         try:
+            _move_links(pid, spec)
             options.namespaces_ready(pid)
             _send_go(spec, options, ours, userns_fd)
         finally:
             if userns_fd is not None:
                 os.close(userns_fd)
         console_fd = _await_ready(spec, ours)
+        if console_fd is not None:
+            undo.later(partial(os.close, console_fd))
+        affinity.release(pid)
+        attributes.give(pid, _process(spec))
         created = Created(pid, pidfd, start_time(pid), console_fd, ours)
         undo.keep()
     return created
@@ -124,13 +131,19 @@ def _process(spec: Spec) -> Process:
 
 
 def _map_ids(pid: int, spec: Spec) -> int | None:
-    score = _process(spec).oom_score_adj
-    if score is not None:
-        idmap.write_oom_score(pid, score)
     if not spec.linux.has(NamespaceType.USER):
         return None
     idmap.write_maps(pid, spec.linux)
     return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _move_links(pid: int, spec: Spec) -> None:
+    if spec.linux.net_devices:
+        netns_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            netdevices.move(netns_fd, spec.linux.net_devices)
+        finally:
+            os.close(netns_fd)
 
 
 def _send_go(spec: Spec, options: CreateOptions, sock: socket.socket, userns_fd: int | None) -> None:

@@ -15,20 +15,12 @@ from aethel_run.spec.rules import process as of_process
 
 _NOT_BUILT: Final = (
     "hooks",
-    "process.apparmorProfile",
-    "process.selinuxLabel",
-    "process.scheduler",
-    "process.ioPriority",
-    "process.execCPUAffinity",
     "linux.devices",
-    "linux.netDevices",
     "linux.resources",
     "linux.rootfsPropagation",
     "linux.seccomp",
     "linux.mountLabel",
     "linux.intelRdt",
-    "linux.memoryPolicy",
-    "linux.personality",
     "linux.timeOffsets",
 )
 """Fields of the specification whose effect this runtime does not have yet."""
