@@ -41,12 +41,14 @@ class Syscall:
             self._function = getattr(_LIBC, name)
             self._prefix: tuple[int, ...] = ()
             self._function.argtypes = argument_types
+            # As declared in C: read as a long, the -1 of an int is 4294967295, and a failure passes for a success.
+            self._function.restype = ctypes.c_int
         else:
             # A handle of its own: argument types are kept on the function object, and every raw call is `syscall`.
             self._function = ctypes.CDLL(None, use_errno=True).syscall
             self._prefix = (number,)
             self._function.argtypes = (ctypes.c_long, *argument_types)
-        self._function.restype = ctypes.c_long
+            self._function.restype = ctypes.c_long
 
     def __call__(self, *arguments: object, about: str | bytes | None = None) -> int:
         """The result; OSError with the call's name and `about` (a path, usually) on failure. Repeats after EINTR."""

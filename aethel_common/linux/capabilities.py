@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import errno
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from aethel_common.linux._libc import Syscall
 
@@ -74,6 +75,15 @@ class _Data(ctypes.Structure):
     _fields_ = (("words", ctypes.c_uint32 * 6),)
 
 
+class Sets(NamedTuple):
+    """The three sets of a thread, as bit masks."""
+
+    effective: int
+    permitted: int
+    inheritable: int
+
+
+_capget: Final = Syscall("capget", ctypes.c_void_p, ctypes.c_void_p)
 _capset: Final = Syscall("capset", ctypes.c_void_p, ctypes.c_void_p)
 _prctl: Final = Syscall("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
@@ -84,6 +94,14 @@ def mask(capabilities: Iterable[Capability]) -> int:
     for capability in capabilities:
         bits |= 1 << capability
     return bits
+
+
+def capget() -> Sets:
+    """The three sets of this thread. man 2 capget"""
+    header = _Header(_VERSION_3, 0)
+    data = _Data()
+    _capget(ctypes.addressof(header), ctypes.addressof(data))
+    return Sets(*(data.words[index] | data.words[index + 3] << 32 for index in range(3)))
 
 
 def capset(*, effective: int, permitted: int, inheritable: int) -> None:
@@ -102,15 +120,34 @@ def drop_bounding(kept: int) -> None:
             continue
         try:
             _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
-        except OSError:
-            if number > max(Capability):
+        except OSError as error:
+            if error.errno == errno.EINVAL:
                 return  # beyond the last capability that this kernel knows
             raise
 
 
 def has_bounding(number: int) -> bool:
-    """Whether the bounding set holds it. PR_CAPBSET_READ"""
-    return _prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1
+    """Whether the bounding set holds it; it does not hold what this kernel does not know. PR_CAPBSET_READ"""
+    return _read_bounding(number) == 1
+
+
+def bounding() -> int:
+    """The bounding set of this thread, as a bit mask. PR_CAPBSET_READ"""
+    return mask(capability for capability in Capability if has_bounding(capability))
+
+
+def supported() -> tuple[Capability, ...]:
+    """Those that this kernel knows. PR_CAPBSET_READ"""
+    return tuple(capability for capability in Capability if _read_bounding(capability) is not None)
+
+
+def _read_bounding(number: int) -> int | None:
+    try:
+        return _prctl(_PR_CAPBSET_READ, number, 0, 0, 0)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
 
 
 def set_ambient(raised: int) -> None:

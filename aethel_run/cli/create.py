@@ -48,6 +48,7 @@ def run(common: Globals, words: Sequence[str]) -> int:
         Path(options.bundle).resolve(),
         _options(options),
         running.Manner(detach=options.detach, keep=options.keep, subreaper=not options.no_subreaper),
+        common.log.warning,
     )
 
 

@@ -30,7 +30,7 @@ def delete(common: Globals, words: Sequence[str]) -> int:
     parser.add_argument("-f", "--force", action="store_true", help="kill it first; no error when it is not there")
     options = parser.parse_args(words)
     try:
-        remove(arguments.find(common, options.id), force=options.force)
+        remove(arguments.find(common, options.id), common.log.warning, force=options.force)
     except NotFound:
         if not options.force:
             raise

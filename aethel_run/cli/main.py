@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -13,9 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from aethel_common.errors import AethelError, Unsupported, from_os
-from aethel_run.cli import log
-
-logger = logging.getLogger("aethel_run")
+from aethel_run.cli.log import Log
 
 _VERBS: Final = {
     "checkpoint": ("absent", "save a container's memory to disk (this runtime cannot)"),
@@ -44,7 +41,7 @@ class Globals:
     """What was said before the verb."""
 
     root: Path
-    log: str
+    log: Log
     cgroup_manager: str
 
 
@@ -60,35 +57,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(words: list[str]) -> int:
-    options, rest = _split(words)
-    verb, *verb_words = rest
-    common = Globals(root=_root(options.root), log=options.log, cgroup_manager=_manager(options))
+    options, (verb, *verb_words) = _split(words)
     try:
-        log.to(options.log, as_json=options.log_format == "json", debug=options.debug)
+        log = Log(options.log, as_json=options.log_format == "json", debug=options.debug)
+    except OSError as error:
+        print(f"aethel-run: --log: {options.log}: {(error.strerror or '').lower()}", file=sys.stderr)
+        return 1
+    common = Globals(root=_root(options.root), log=log, cgroup_manager=_manager(options))
+    try:
         module = importlib.import_module(f"aethel_run.cli.{_VERBS[verb][0]}")
         code: int = getattr(module, verb)(common, verb_words)
     except AethelError as error:
-        return _fail(common, verb, error)
+        return _fail(log, verb, error)
     except OSError as error:
-        return _fail(common, verb, from_os(error, verb))
+        return _fail(log, verb, from_os(error, verb))
     return code
 
 
-def _fail(common: Globals, verb: str, error: AethelError) -> int:
-    """What callers read is the log's last line; what people read is stderr."""
-    logger.error("%s", error)
+def _fail(log: Log, verb: str, error: AethelError) -> int:
+    """What callers read is the log's last line: the error's."""
     for note in getattr(error, "__notes__", ()):
-        logger.warning("%s", note)
-    if common.log:
-        print(f"aethel-run: {error}", file=sys.stderr)
+        log.warning(note)
+    log.error(str(error))
     # An exec that came to nothing must not look like a program's own status. runc: 255
     return 255 if verb == "exec" else 1
 
 
 def _split(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = _parser()
-    options, rest = parser.parse_known_args(words)
-    del rest
+    options = parser.parse_args(words)
     if options.verb is None:
         parser.print_help()
         sys.exit(0)

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from aethel_run.init.steps import devices, execute, filesystems, hardening, hooks, identity, namespaces, root, terminal
+from aethel_run.init.steps import (
+    devices,
+    execute,
+    filesystems,
+    hardening,
+    hooks,
+    identity,
+    labels,
+    namespaces,
+    network,
+    root,
+    scheduling,
+    terminal,
+)
 
 SETUP_STEPS = (
     # Become somebody: until the maps are written and used, every file belongs to nobody.
     namespaces.become_root,
+    labels.label_keys,
     namespaces.start_session,
+    labels.unlabel_keys,
     namespaces.unshare_cgroup,
     namespaces.set_hostname,
     namespaces.set_domainname,
+    network.bring_up_loopback,
     # The root. Nothing that is mounted from here on is seen by the host.
     root.make_mounts_slave,
     root.attach_rootfs,
@@ -25,13 +41,19 @@ SETUP_STEPS = (
     hooks.run_create_container_hooks,
     # Through the container's own /proc, while it can still be written.
     hardening.write_sysctls,
+    # Through a procfs of our own, which the kernel gives only while the container's is wholly visible. What is executed
+    # from here on, hooks included, is confined.
+    labels.set_apparmor_profile,
+    labels.set_selinux_label,
     hardening.mask_paths,
     hardening.make_paths_read_only,
     # From here on no path leads to the host.
     root.pivot_into_rootfs,
     root.detach_old_root,
     root.make_root_read_only,
-    identity.set_rlimits,
+    # What outranks others, the parent gives from outside: see process.attributes.
+    scheduling.set_memory_policy,
+    scheduling.set_personality,
 )
 """Before the gate: when these are done the container is `created`."""
 
@@ -55,9 +77,14 @@ START_STEPS = (
 JOIN_STEPS = (
     # A second process in a container that runs: its namespaces are joined already, its root is ours.
     namespaces.become_root,
+    labels.label_keys,
     namespaces.start_session,
+    labels.unlabel_keys,
     terminal.open_terminal,
-    identity.set_rlimits,
+    labels.set_apparmor_profile,
+    labels.set_selinux_label,
+    scheduling.set_memory_policy,
+    scheduling.set_personality,
     identity.enter_working_directory,
     identity.set_umask,
     identity.drop_bounding_set,

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 
 from aethel_common import fdsocket
@@ -15,7 +16,16 @@ from aethel_common.undo import Undo
 from aethel_run import hooks, sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
-from aethel_run.process import conversation, idmap, joins, stdio
+from aethel_run.process import (
+    affinity,
+    attributes,
+    conversation,
+    idmap,
+    joins,
+    netdevices,
+    preconditions,
+    stdio,
+)
 from aethel_run.process.children import kill_and_reap
 from aethel_run.process.sources import open_source
 from aethel_run.process.spawn import Birth, Child, spawn
@@ -88,6 +98,7 @@ def create(spec: Spec, options: CreateOptions) -> Created:
 
     Only for a process with one thread. Raises StepFailed, InvalidSpec, Unsupported, NotFound, OSError.
     """
+    preconditions.check(spec)
     ours, theirs = fdsocket.pair()
     with Undo() as undo, theirs:
         undo.later(ours.close)
@@ -97,6 +108,10 @@ def create(spec: Spec, options: CreateOptions) -> Created:
         state = options.state.at(Status.CREATING, child.pid)
         _prepare(spec, options, child, ours, state)
         console_fd = conversation.await_ready(ours, lambda: _run_hooks(spec, state))
+        if console_fd is not None:
+            undo.later(partial(os.close, console_fd))
+        affinity.release(child.pid)
+        attributes.give(child.pid, spec.process or NOTHING_TO_RUN)
         created = Created(child.pid, child.pidfd, start_time(child.pid), console_fd, ours)
         undo.keep()
     return created
@@ -135,12 +150,11 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
 
 
 def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.socket, state: State) -> None:
-    """What init cannot do for itself: its id maps, its root and the sources of its binds."""
+    """What init cannot do for itself: its id maps, its links, its root and the sources of its binds."""
     process = spec.process or NOTHING_TO_RUN
-    if process.oom_score_adj is not None:
-        idmap.write_oom_score(child.pid, process.oom_score_adj)
     if spec.linux.makes(NamespaceType.USER):
         idmap.write_maps(child.pid, spec.linux)
+    _move_links(child.pid, spec)
     userns_fd = _open_userns(spec, child.pid)
     fds: list[int] = []
     try:
@@ -157,6 +171,15 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
             os.close(fd)
         if userns_fd is not None:
             os.close(userns_fd)
+
+
+def _move_links(pid: int, spec: Spec) -> None:
+    if spec.linux.net_devices:
+        netns_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            netdevices.move(netns_fd, spec.linux.net_devices)
+        finally:
+            os.close(netns_fd)
 
 
 def _open_userns(spec: Spec, pid: int) -> int | None:

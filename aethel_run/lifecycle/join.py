@@ -16,7 +16,7 @@ from aethel_common.undo import Undo
 from aethel_run import sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
-from aethel_run.process import conversation, idmap, joins, stdio
+from aethel_run.process import affinity, attributes, conversation, joins, preconditions, stdio
 from aethel_run.process.children import kill_and_reap
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
@@ -60,6 +60,7 @@ def join(container: Container, process: Process, options: JoinOptions) -> Joined
     Only for a process with one thread. Raises ProcessLookupError (the container has ended), CommandNotFound,
     CannotExecute, StepFailed, OSError; nothing is left then.
     """
+    preconditions.check_process(process)
     ours, theirs = fdsocket.pair()
     with Undo() as undo, ours, theirs:
         child = _spawn(container, process, options, ours, theirs)
@@ -92,7 +93,8 @@ def _spawn(
     cgroup_fd = container.cgroup.open() if container.cgroup is not None else None
     try:
         target = joins.target_of(container.pid, pidfd)
-        return spawn(Birth(makes=CloneFlags(0), target=target, cgroup_fd=cgroup_fd), body)
+        with affinity.initial(process):
+            return spawn(Birth(makes=CloneFlags(0), target=target, cgroup_fd=cgroup_fd), body)
     finally:
         os.close(pidfd)
         if cgroup_fd is not None:
@@ -101,8 +103,8 @@ def _spawn(
 
 def _prepare(container: Container, process: Process, options: JoinOptions, child: Child) -> Process:
     """What it cannot do for itself once it is inside."""
-    if process.oom_score_adj is not None:
-        idmap.write_oom_score(child.pid, process.oom_score_adj)
+    affinity.set_final(child.pid, process)
+    attributes.give(child.pid, process)
     # Through the child: it is in the container's mount namespace, and cannot end under our hands.
     root_fd = os.open(f"/proc/{child.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

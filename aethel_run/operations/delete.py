@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import signal
+from collections.abc import Callable
 
 from aethel_common.errors import AethelError, TimedOut, WrongState
 from aethel_common.process import await_end
@@ -12,15 +12,14 @@ from aethel_run.operations import kill
 from aethel_run.spec.state import Status
 from aethel_run.state import Container
 
-log = logging.getLogger(__name__)
-
 _KILL_SECONDS = 10.0
 
 
-def delete(container: Container, *, force: bool = False) -> None:
+def delete(container: Container, warn: Callable[[str], None], *, force: bool = False) -> None:
     """Remove a container that has stopped; with `force` end it first. Raises WrongState, TimedOut.
 
-    One that was created and never started may be deleted only with force, as the specification says.
+    One that was created and never started may be deleted only with force, as the specification says. `warn` is told of
+    a poststop hook that fails: runtime.md#lifecycle lets the rest go on.
     """
     with container.locked():
         if container.status is Status.CREATING:
@@ -37,7 +36,7 @@ def delete(container: Container, *, force: bool = False) -> None:
     try:
         hooks.run_all("poststop", spec.hooks.poststop, state)
     except AethelError as error:
-        log.warning("%s", error.message)  # runtime.md#lifecycle: logged, and the rest goes on
+        warn(error.message)
 
 
 def _end(container: Container) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from aethel_run.operations import create as creating
 from aethel_run.operations import delete, foreground
 from aethel_run.operations.create import Options
 from aethel_run.operations.start import start
-from aethel_run.state import Container, Store
+from aethel_run.state import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,9 @@ class Manner:
     subreaper: bool = True
 
 
-def run(store: Store, container_id: str, bundle: Path, options: Options, manner: Manner) -> int:
+def run(
+    store: Store, container_id: str, bundle: Path, options: Options, manner: Manner, warn: Callable[[str], None]
+) -> int:
     """The program's status; 0 when detached. A container that did not start is not left behind."""
     if manner.subreaper and not manner.detach:
         processes.set_child_subreaper()
@@ -31,16 +34,12 @@ def run(store: Store, container_id: str, bundle: Path, options: Options, manner:
         start(container)
     except BaseException:
         created.abandon()
-        delete.delete(container, force=True)
+        delete.delete(container, warn, force=True)
         raise
     if manner.detach:
         created.release()
         return 0
     code = foreground.wait(created.pidfd, None if options.console_socket else created.console_fd)
-    _clean_up(container, manner)
-    return code
-
-
-def _clean_up(container: Container, manner: Manner) -> None:
     if not manner.keep:
-        delete.delete(container)
+        delete.delete(container, warn)
+    return code

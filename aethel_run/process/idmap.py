@@ -13,11 +13,6 @@ def write_maps(pid: int, linux: Linux) -> None:
     _write(f"/proc/{pid}/uid_map", _lines(linux.uid_mappings))
 
 
-def write_oom_score(pid: int, score: int) -> None:
-    """Set how readily the kernel kills it for want of memory. man 5 proc"""
-    _write(f"/proc/{pid}/oom_score_adj", str(score))
-
-
 def on_host(inside: int, mappings: Iterable[IdMapping]) -> int | None:
     """The host's id for one of the container; None when it has none."""
     for mapping in mappings:

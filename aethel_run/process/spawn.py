@@ -24,6 +24,7 @@ from aethel_common.errors import AethelError
 from aethel_common.linux import namespaces, processes
 from aethel_common.linux.namespaces import CloneFlags
 from aethel_run import sync
+from aethel_run.process import timens
 from aethel_run.process.joins import Join, Target, enter, enter_target
 from aethel_run.spec.linux import TimeOffset
 
@@ -109,6 +110,8 @@ def _stage(birth: Birth, body: Callable[[], NoReturn], sock: socket.socket) -> N
             sock.close()
             _run(body)
         fdsocket.send(sock, sync.encode(sync.Cloned()), [pidfd])
+    except AethelError as error:
+        fdsocket.send(sock, sync.encode(sync.Failed.of("join_namespaces", "time_namespaces(7)", error)))
     except OSError as error:
         fdsocket.send(sock, sync.encode(sync.Failed.of_os("join_namespaces", "setns(2) namespaces(7)", error)))
     os._exit(0)
@@ -117,7 +120,5 @@ def _stage(birth: Birth, body: Callable[[], NoReturn], sock: socket.socket) -> N
 def _make_time_namespace(offsets: Mapping[str, TimeOffset]) -> None:
     """Its clocks can be set until the first process is in it: our next child. man 7 time_namespaces"""
     namespaces.unshare(CloneFlags.NEWTIME)
-    text = "".join(f"{clock} {offset.secs} {offset.nanosecs}\n" for clock, offset in offsets.items())
-    if text:
-        with open("/proc/self/timens_offsets", "wb", buffering=0) as file:
-            file.write(text.encode())
+    if offsets:
+        timens.write_offsets("self", offsets)

@@ -14,20 +14,12 @@ from aethel_run.spec.process import Process
 from aethel_run.spec.rules import process as of_process
 
 _NOT_BUILT: Final = (
-    "process.apparmorProfile",
-    "process.selinuxLabel",
-    "process.scheduler",
-    "process.ioPriority",
-    "process.execCPUAffinity",
     "linux.devices",
-    "linux.netDevices",
     "linux.resources",
     "linux.rootfsPropagation",
     "linux.seccomp",
     "linux.mountLabel",
     "linux.intelRdt",
-    "linux.memoryPolicy",
-    "linux.personality",
 )
 """Fields of the specification whose effect this runtime does not have yet."""
 

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import resource
+from collections.abc import Callable
 
 from aethel_common.errors import InvalidSpec
 from aethel_common.linux import capabilities, paths, processes
-from aethel_common.linux.capabilities import Capability
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
-
-
-@step(man="setrlimit(2)", when=lambda init: bool(init.process.rlimits))
-def set_rlimits(init: Init) -> None:
-    """Set the resource limits."""
-    for limit in init.process.rlimits:
-        try:
-            resource.setrlimit(getattr(resource, limit.type), (_rlimit(limit.soft), _rlimit(limit.hard)))
-        except ValueError as error:
-            raise InvalidSpec(f"process.rlimits: {limit.type}: {error}") from error
-
-
-def _rlimit(value: int) -> int:
-    """The interpreter knows "no limit" as -1, the document as the greatest number."""
-    return resource.RLIM_INFINITY if value == 2**64 - 1 else value
+from aethel_run.spec import privileges
+from aethel_run.spec.linux import NamespaceType
 
 
 @step(man="chdir(2) getcwd(3)")
@@ -55,7 +42,7 @@ def set_umask(init: Init) -> None:
 def drop_bounding_set(init: Init) -> None:
     """Take out of the bounding set what no program of the container may ever gain."""
     assert init.process.capabilities is not None
-    capabilities.drop_bounding(_mask(init.process.capabilities.bounding))
+    capabilities.drop_bounding(privileges.asked(init.process.capabilities).bounding)
 
 
 @step(man="setgroups(2) setresgid(2) setresuid(2)")
@@ -63,22 +50,46 @@ def set_ids(init: Init) -> None:
     """Become the user; the groups always first, or those of the caller would stay (CVE-2022-36109)."""
     user = init.process.user
     processes.set_keep_capabilities()
-    os.setgroups(user.additional_gids or (user.gid,))
-    os.setresgid(user.gid, user.gid, user.gid)
-    os.setresuid(user.uid, user.uid, user.uid)
+    set_groups((user.gid, *user.additional_gids), userns=init.has(NamespaceType.USER))
+    _become(os.setresgid, user.gid, "gid")
+    _become(os.setresuid, user.uid, "uid")
+
+
+def set_groups(groups: tuple[int, ...], *, userns: bool) -> None:
+    """Set the supplementary groups, the user's own among them: otherwise a program could shed what is denied to it.
+
+    Raises InvalidSpec for one that is not mapped.
+    """
+    try:
+        os.setgroups(tuple(dict.fromkeys(groups)))
+    except PermissionError:
+        # Init has every capability in a user namespace, so it is the namespace that denies setgroups: its owner has no
+        # privileges outside and mapped but its own ids. The caller's groups stay, as ids without a name.
+        if not userns:
+            raise
+    except OSError as error:
+        raise _unmapped(error, "gid and additionalGids", ", ".join(map(str, groups))) from error
+
+
+def _become(setres: Callable[[int, int, int], None], number: int, field: str) -> None:
+    try:
+        setres(number, number, number)
+    except OSError as error:
+        raise _unmapped(error, field, str(number)) from error
+
+
+def _unmapped(error: OSError, field: str, ids: str) -> OSError | InvalidSpec:
+    if error.errno != errno.EINVAL:
+        return error
+    return InvalidSpec(f"process.user.{field}: {ids}: not mapped in the user namespace")
 
 
 @step(man="capset(2) capabilities(7)", when=lambda init: init.process.capabilities is not None)
 def set_capabilities(init: Init) -> None:
-    """Set the five sets; for a user who is not root only what is ambient outlives execve."""
-    sets = init.process.capabilities
-    assert sets is not None
-    capabilities.capset(
-        effective=_mask(sets.effective), permitted=_mask(sets.permitted), inheritable=_mask(sets.inheritable)
-    )
-    capabilities.set_ambient(_mask(sets.ambient))
-
-
-def _mask(names: tuple[str, ...]) -> int:
-    # A name of a later kernel is one that this one cannot give: warned of when the document was read.
-    return capabilities.mask(Capability[name] for name in names if name in Capability.__members__)
+    """Set the five sets, as far as they can be given; for a user who is not root only what is ambient outlives execve."""
+    assert init.process.capabilities is not None
+    wanted = privileges.asked(init.process.capabilities)
+    bounding = capabilities.bounding() if wanted.inheritable else 0  # nothing else depends on it now
+    granted = privileges.grantable(wanted, permitted=capabilities.capget().permitted, bounding=bounding)
+    capabilities.capset(effective=granted.effective, permitted=granted.permitted, inheritable=granted.inheritable)
+    capabilities.set_ambient(granted.ambient)

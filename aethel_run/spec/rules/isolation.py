@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Final
 
 from aethel_common.errors import InvalidSpec
+from aethel_run.spec import lists
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import MemoryPolicyFlag, MemoryPolicyMode, NamespaceType
 
@@ -71,18 +72,28 @@ def time_offsets_need_a_new_namespace(spec: Spec) -> None:
     for clock, offset in spec.linux.time_offsets.items():
         if clock not in ("monotonic", "boottime"):
             raise InvalidSpec(f"linux.timeOffsets: {clock!r} is neither monotonic nor boottime")
+        if not -(2**63) <= offset.secs < 2**63:
+            raise InvalidSpec(f"linux.timeOffsets.{clock}.secs: {offset.secs} has more than 64 bits")
         if offset.nanosecs >= 1_000_000_000:
             raise InvalidSpec(f"linux.timeOffsets.{clock}.nanosecs: {offset.nanosecs} is a second or more")
 
 
 def net_devices_need_a_network_namespace(spec: Spec) -> None:
-    """config-linux.md#network-devices"""
+    """Names that a link can have; `%d` stands for a number that is free there. config-linux.md#network-devices"""
     if spec.linux.net_devices and not spec.linux.has(NamespaceType.NETWORK):
         raise InvalidSpec("linux.netDevices: need a network namespace")
     for name, device in spec.linux.net_devices.items():
         for each in (name, device.name or name):
-            if not _LINK_NAME.fullmatch(each) or each in (".", ".."):
+            if not _LINK_NAME.fullmatch(each) or each in (".", "..") or "%" in each.replace("%d", "", 1):
                 raise InvalidSpec(f"linux.netDevices: {each!r} cannot be the name of a link")
+    _new_names_are_distinct(spec)
+
+
+def _new_names_are_distinct(spec: Spec) -> None:
+    names = Counter(device.name or name for name, device in spec.linux.net_devices.items())
+    for name, count in names.items():
+        if count > 1 and "%d" not in name:
+            raise InvalidSpec(f"linux.netDevices: {count} links would be called {name}")
 
 
 def personality_has_no_flags(spec: Spec) -> None:
@@ -101,6 +112,7 @@ def memory_policy_is_sound(spec: Spec) -> None:
         raise InvalidSpec(f"linux.memoryPolicy: {policy.mode} takes neither nodes nor flags")
     if not without_nodes and not policy.nodes and policy.mode is not MemoryPolicyMode.PREFERRED:
         raise InvalidSpec(f"linux.memoryPolicy.nodes: {policy.mode} needs some")
+    lists.numbers(policy.nodes, "linux.memoryPolicy.nodes", lists.MAX_NODES)
     if {MemoryPolicyFlag.STATIC_NODES, MemoryPolicyFlag.RELATIVE_NODES} <= set(policy.flags):
         raise InvalidSpec("linux.memoryPolicy.flags: static and relative nodes exclude each other")
     if MemoryPolicyFlag.NUMA_BALANCING in policy.flags and policy.mode is not MemoryPolicyMode.BIND:
@@ -108,10 +120,28 @@ def memory_policy_is_sound(spec: Spec) -> None:
 
 
 def rdt_class_is_a_name(spec: Spec) -> None:
-    """It becomes a directory. config-linux.md#intelrdt"""
+    """It becomes a directory; `/` alone is the default class. config-linux.md#intelrdt"""
     rdt = spec.linux.intel_rdt
-    if rdt is not None and (rdt.clos_id in (".", "..") or "/" in rdt.clos_id or "\0" in rdt.clos_id):
+    if rdt is None or rdt.clos_id == "/":
+        return
+    if rdt.clos_id in (".", "..") or "/" in rdt.clos_id or "\0" in rdt.clos_id:
         raise InvalidSpec(f"linux.intelRdt.closID: {rdt.clos_id!r} is not a plain name")
+
+
+def rdt_schemata_are_lines(spec: Spec) -> None:
+    """One line each, and the kind of its resource in front. config-linux.md#intelrdt"""
+    rdt = spec.linux.intel_rdt
+    if rdt is None:
+        return
+    for where, line in (
+        ("l3CacheSchema", rdt.l3_cache_schema),
+        ("memBwSchema", rdt.mem_bw_schema),
+        *((f"schemata[{index}]", line) for index, line in enumerate(rdt.schemata)),
+    ):
+        if "\n" in line or "\0" in line:
+            raise InvalidSpec(f"linux.intelRdt.{where}: {line!r} is more than a line")
+    if rdt.mem_bw_schema and not rdt.mem_bw_schema.startswith("MB:"):
+        raise InvalidSpec(f"linux.intelRdt.memBwSchema: {rdt.mem_bw_schema!r} does not begin with MB:")
 
 
 RULES: Final = (
@@ -125,4 +155,5 @@ RULES: Final = (
     personality_has_no_flags,
     memory_policy_is_sound,
     rdt_class_is_a_name,
+    rdt_schemata_are_lines,
 )
