@@ -24,6 +24,8 @@ def kill(container: Container, number: int, *, everyone: bool = False) -> None:
             raise WrongState("container not running")
         kill_all(container, number)
         return
+    if container.status is Status.STOPPED:
+        raise WrongState("container not running")  # also when nobody has reaped it yet
     try:
         pidfd = open_pidfd(container.record.pid, container.record.start_time)
     except ProcessLookupError:
