@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import os
 from typing import Final
 
 from aethel_common.linux._libc import Syscall, text
+from aethel_common.linux.symbols import Flags
+from aethel_common.linux.trace import Fd, Struct, octal
 
 
-class Resolve(enum.IntFlag):
+class Open(Flags, prefix="O_"):
+    """asm-generic/fcntl.h, the numbers of this machine; callers use those of `os`."""
+
+    RDONLY = os.O_RDONLY
+    WRONLY = os.O_WRONLY
+    RDWR = os.O_RDWR
+    CREAT = os.O_CREAT
+    EXCL = os.O_EXCL
+    NOCTTY = os.O_NOCTTY
+    TRUNC = os.O_TRUNC
+    APPEND = os.O_APPEND
+    NONBLOCK = os.O_NONBLOCK
+    DIRECTORY = os.O_DIRECTORY
+    NOFOLLOW = os.O_NOFOLLOW
+    CLOEXEC = os.O_CLOEXEC
+    PATH = os.O_PATH
+
+
+class Resolve(Flags, prefix="RESOLVE_"):
     """linux/openat2.h"""
 
     NO_XDEV = 0x01
@@ -20,17 +39,18 @@ class Resolve(enum.IntFlag):
     IN_ROOT = 0x10
 
 
-class _OpenHow(ctypes.Structure):
+class _OpenHow(Struct):
+    shown = (("flags", Open), ("mode", octal), ("resolve", Resolve))
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_openat2: Final = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t, number=437)
+_openat2: Final = Syscall("openat2", Fd, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t, number=437)
 
 
 def openat2(directory_fd: int, path: str, flags: int, mode: int = 0, *, resolve: Resolve) -> int:
     """Open `path` below `directory_fd`; the descriptor is the caller's. man 2 openat2"""
     how = _OpenHow(flags | os.O_CLOEXEC, mode, int(resolve))
-    return _openat2(directory_fd, text(path), ctypes.addressof(how), ctypes.sizeof(how), about=path)
+    return _openat2(directory_fd, text(path), ctypes.byref(how), ctypes.sizeof(how), about=path)
 
 
 def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:

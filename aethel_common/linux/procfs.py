@@ -14,12 +14,13 @@ from aethel_common.linux import mounts, paths
 from aethel_common.linux._libc import Syscall
 from aethel_common.linux.mounts import FsConfig, MountAttr
 from aethel_common.linux.paths import Resolve
+from aethel_common.linux.trace import Fd
 
 _PROC_SUPER_MAGIC: Final = 0x9FA0
 _ROOT_INODE: Final = 1
 _RESOLVE: Final = Resolve.BENEATH | Resolve.NO_XDEV | Resolve.NO_SYMLINKS
 
-_fstatfs: Final = Syscall("fstatfs", ctypes.c_int, ctypes.c_void_p)
+_fstatfs: Final = Syscall("fstatfs", Fd, ctypes.c_void_p)
 
 
 class Procfs:
@@ -72,5 +73,5 @@ class Procfs:
 def _magic(fd: int) -> int:
     """f_type, the first word of struct statfs. man 2 fstatfs"""
     buffer = (ctypes.c_long * 32)()
-    _fstatfs(fd, ctypes.addressof(buffer))
+    _fstatfs(fd, ctypes.byref(buffer))
     return int(buffer[0])
