@@ -13,7 +13,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -45,6 +45,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Field 22 of /proc/PID/stat."""
     cgroup: str = ""
     """The path of its directory; empty without one."""
+    without: tuple[str, ...] = ()
+    """Protections that it was made without, for teaching."""
 
 
 class Container:
@@ -118,7 +120,7 @@ class Container:
             status=status,
             pid=0 if status is Status.STOPPED else self.record.pid,
             bundle=self.record.bundle,
-            annotations=self.spec.annotations,
+            annotations=marked(self.spec.annotations, self.record.without),
         )
 
     @contextmanager
@@ -169,6 +171,16 @@ class Store:
         if not self.root.is_dir():
             return []
         return [Container(path) for path in sorted(self.root.iterdir()) if (path / "state.json").exists()]
+
+
+WITHOUT: Final = "org.aethelred.without"
+"""The annotation that marks a container made without some of its protections."""
+
+
+def marked(annotations: Mapping[str, str], without: Iterable[str]) -> Mapping[str, str]:
+    """With what was left out, where something was."""
+    text = ",".join(sorted(without))
+    return {**annotations, WITHOUT: text} if text else annotations
 
 
 def check_id(container_id: str) -> str:

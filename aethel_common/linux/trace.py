@@ -96,8 +96,9 @@ def told(name: str, arguments: Sequence[object], call: Callable[[], T], sink: Ca
         sink(Record(name, shown, -1, error.errno or 0, perf_counter_ns() - began))
         raise
     took = perf_counter_ns() - began
-    # What is no number is a view of ours: the call itself has returned 0.
-    sink(Record(name, shown, result if type(result) is int else 0, 0, took))
+    # What is no plain number is the standard library's view of it: the call itself has returned 0.
+    number = int(result) if isinstance(result, int) and type(result) is int else 0
+    sink(Record(name, shown, number, 0, took))
     return result
 
 

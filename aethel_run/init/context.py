@@ -30,6 +30,8 @@ class Init:
     """What hooks are told."""
     preserved_fds: int = 0
     """How many descriptors from 3 on stay open for the program."""
+    without: frozenset[str] = frozenset()
+    """Names of protections that are left out, for teaching; see `init.protections`."""
 
     def has(self, kind: NamespaceType) -> bool:
         """Whether the container has a namespace of that kind to itself."""

@@ -13,30 +13,18 @@ from aethel_common import fdsocket
 from aethel_common.linux import processes
 from aethel_common.process import start_time
 from aethel_common.undo import Undo
-from aethel_run import hooks, sync
+from aethel_run import sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
-from aethel_run.process import (
-    affinity,
-    attributes,
-    conversation,
-    idmap,
-    joins,
-    netdevices,
-    preconditions,
-    stdio,
-)
+from aethel_run.lifecycle import acts
+from aethel_run.process import conversation, idmap, joins, preconditions
 from aethel_run.process.children import kill_and_reap
-from aethel_run.process.sources import open_source
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.mounts import is_bind
-from aethel_run.spec.process import Process
+from aethel_run.spec.process import NOTHING_TO_RUN, Process
 from aethel_run.spec.state import NOBODY, State, Status
-
-NOTHING_TO_RUN = Process(cwd="/")
-"""A container can be made without a process; it is `start` that needs one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +41,8 @@ class CreateOptions:
     """What hooks are told; status and pid are set here."""
     gate: socket.socket | None = None
     """Listens; init waits there for who says Start, and needs its parent no longer. None: `Created.start` says it."""
+    without: frozenset[str] = frozenset()
+    """Protections that are left out, for teaching; the caller has checked them (`init.protections`)."""
     preserved_fds: int = 0
     """So many of our descriptors from 3 on become the program's."""
     namespaces_ready: Callable[[int], None] = lambda pid: None
@@ -77,7 +67,7 @@ class Created:
 
         Raises CommandNotFound, CannotExecute or StepFailed; the container is then gone, and `abandon` still due.
         """
-        fdsocket.send(self._sync, sync.encode(sync.Start()))
+        acts.open_gate(self._sync)
         with self._sync:
             conversation.await_execve(self._sync)
 
@@ -110,8 +100,7 @@ def create(spec: Spec, options: CreateOptions) -> Created:
         console_fd = conversation.await_ready(ours, lambda: _run_hooks(spec, state))
         if console_fd is not None:
             undo.later(partial(os.close, console_fd))
-        affinity.release(child.pid)
-        attributes.give(child.pid, spec.process or NOTHING_TO_RUN)
+        acts.give_attributes(child.pid, spec.process or NOTHING_TO_RUN)
         created = Created(child.pid, child.pidfd, start_time(child.pid), console_fd, ours)
         undo.keep()
     return created
@@ -125,6 +114,7 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
         sync=theirs,
         gate=options.gate,
         preserved_fds=options.preserved_fds,
+        without=options.without,
     )
 
     def body() -> NoReturn:
@@ -154,32 +144,25 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
     process = spec.process or NOTHING_TO_RUN
     if spec.linux.makes(NamespaceType.USER):
         idmap.write_maps(child.pid, spec.linux)
-    _move_links(child.pid, spec)
+    if spec.linux.net_devices:
+        acts.move_links(child.pid, spec)
     userns_fd = _open_userns(spec, child.pid)
     fds: list[int] = []
     try:
         options.namespaces_ready(child.pid)
-        fds.append(options.open_rootfs(userns_fd))
+        fds.append(acts.open_root(options.open_rootfs, userns_fd))
         process = options.final_process(fds[0], process)
         binds = tuple(index for index, mount in enumerate(spec.mounts) if is_bind(mount))
-        fds.extend(open_source(spec.mounts[index], userns_fd) for index in binds)
+        if binds:
+            acts.open_sources([spec.mounts[index] for index in binds], userns_fd, fds)
         if options.stdio is not None:
-            stdio.give(options.stdio, process, spec.linux)
+            acts.give_stdio(options.stdio, process, spec)
         conversation.send_go(sock, sync.Go(process=process, binds=binds, state=state), fds)
     finally:
         for fd in fds:
             os.close(fd)
         if userns_fd is not None:
             os.close(userns_fd)
-
-
-def _move_links(pid: int, spec: Spec) -> None:
-    if spec.linux.net_devices:
-        netns_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            netdevices.move(netns_fd, spec.linux.net_devices)
-        finally:
-            os.close(netns_fd)
 
 
 def _open_userns(spec: Spec, pid: int) -> int | None:
@@ -189,5 +172,5 @@ def _open_userns(spec: Spec, pid: int) -> int | None:
 
 
 def _run_hooks(spec: Spec, state: State) -> None:
-    hooks.run_all("prestart", spec.hooks.prestart, state)
-    hooks.run_all("createRuntime", spec.hooks.create_runtime, state)
+    if spec.hooks.prestart or spec.hooks.create_runtime:
+        acts.run_runtime_hooks(spec, state)

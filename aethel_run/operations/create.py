@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,8 @@ from aethel_common import fdsocket
 from aethel_common.errors import InvalidArgument, NotFound
 from aethel_common.undo import Undo
 from aethel_run.cgroup.tree import Cgroup
+from aethel_run.init import protections
+from aethel_run.lifecycle import acts
 from aethel_run.lifecycle.create import Created, CreateOptions
 from aethel_run.lifecycle.create import create as make
 from aethel_run.lifecycle.rootfs import open_directory
@@ -21,7 +23,7 @@ from aethel_run.operations import cgroups, console, notify
 from aethel_run.spec.config import Spec
 from aethel_run.spec.load import decode
 from aethel_run.spec.state import State, Status
-from aethel_run.state import Container, Record, Store
+from aethel_run.state import Container, Record, Store, marked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,25 +35,36 @@ class Options:
     pidfd_socket: str = ""
     preserve_fds: int = 0
     new_keyring: bool = True
+    without: tuple[str, ...] = ()
+    """Protections to leave out, for teaching."""
 
 
-def create(store: Store, container_id: str, bundle: Path, options: Options) -> Container:
+def create(store: Store, container_id: str, bundle: Path, options: Options, warn: Callable[[str], None]) -> Container:
     """Make a container, or leave nothing of it. Raises AlreadyExists, InvalidSpec, StepFailed, ...
 
     A terminal's master goes out through the console socket; without a terminal our 0, 1 and 2 are the container's.
     """
-    container, created = prepare(store, container_id, bundle, options)
+    container, created = prepare(store, container_id, bundle, options, warn)
     created.release()
     return container
 
 
 def prepare(
-    store: Store, container_id: str, bundle: Path, options: Options, *, foreground: bool = False
+    store: Store,
+    container_id: str,
+    bundle: Path,
+    options: Options,
+    warn: Callable[[str], None],
+    *,
+    foreground: bool = False,
 ) -> tuple[Container, Created]:
     """As `create`, with the child in hand: `run` waits for it, and in the foreground keeps its terminal's master."""
     document = read_document(bundle)
     spec = notify.wired(decode(document))
     _check_terminal(spec, options, foreground=foreground)
+    protections.check(options.without, spec)
+    for name in options.without:
+        warn(f"container {container_id} is made WITHOUT {name}: {protections.loss(name)}")
     with Undo() as undo:
         container = store.claim(container_id)
         undo.later(container.forget)
@@ -82,7 +95,7 @@ def _check_terminal(spec: Spec, options: Options, *, foreground: bool) -> None:
 def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo: Undo) -> Created:
     cgroup = cgroups.of(spec, container.id)
     if cgroup is not None:
-        cgroup.make()
+        acts.make_cgroup(cgroup)
         undo.later(cgroup.remove)
     rootfs = str((bundle / spec.root.path).resolve())
     state = State(
@@ -90,7 +103,7 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
         id=container.id,
         status=Status.CREATING,
         bundle=str(bundle),
-        annotations=spec.annotations,
+        annotations=marked(spec.annotations, options.without),
     )
     with _gate(container.gate) as gate:
         created = make(
@@ -100,12 +113,13 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
                 cgroup=cgroup,
                 state=state,
                 gate=gate,
+                without=frozenset(options.without),
                 preserved_fds=options.preserve_fds + notify.passed_sockets(),
             ),
         )
     undo.later(created.abandon)
     _tell(created, options, undo)
-    container.write(_record(container.id, bundle, rootfs, created, cgroup))
+    container.write(_record(container.id, bundle, rootfs, created, cgroup, options.without))
     return created
 
 
@@ -136,7 +150,9 @@ def write_pid_file(path: str, pid: int) -> None:
     temporary.rename(path)
 
 
-def _record(container_id: str, bundle: Path, rootfs: str, created: Created, cgroup: Cgroup | None) -> Record:
+def _record(
+    container_id: str, bundle: Path, rootfs: str, created: Created, cgroup: Cgroup | None, without: tuple[str, ...]
+) -> Record:
     return Record(
         id=container_id,
         bundle=str(bundle),
@@ -146,4 +162,5 @@ def _record(container_id: str, bundle: Path, rootfs: str, created: Created, cgro
         pid=created.pid,
         start_time=created.start_time,
         cgroup=str(cgroup.path) if cgroup is not None else "",
+        without=tuple(sorted(set(without))),
     )

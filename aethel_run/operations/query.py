@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pwd
 
+import msgspec
+
 from aethel_common.errors import WrongState
 from aethel_run.spec.document import Document
 from aethel_run.spec.state import Status
@@ -22,6 +24,8 @@ class Line(Document, frozen=True, kw_only=True, omit_defaults=False):
     created: str
     annotations: dict[str, str]
     owner: str
+    without: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Protections that were left out; only there when there are some."""
 
 
 def line(container: Container) -> Line:
@@ -37,6 +41,7 @@ def line(container: Container) -> Line:
         created=record.created,
         annotations=dict(state.annotations),
         owner=_user(record.owner),
+        without=record.without or msgspec.UNSET,
     )
 
 

@@ -6,7 +6,7 @@ import socket
 
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError, InvalidSpec, WrongState
-from aethel_run import hooks, sync
+from aethel_run.lifecycle import acts
 from aethel_run.operations import kill
 from aethel_run.process import conversation
 from aethel_run.spec.state import Status
@@ -25,11 +25,12 @@ def start(container: Container) -> None:
         if container.spec.process is None:
             raise InvalidSpec("config.json: process: not set, so there is nothing to start")
         with _connect(container) as sock:
-            fdsocket.send(sock, sync.encode(sync.Start()))
+            acts.open_gate(sock)
             # Whoever comes next must not wait at a gate where nobody is.
             container.gate.unlink()
             conversation.await_execve(sock)
-    _run_poststart(container)
+    if container.spec.hooks.poststart:
+        _run_poststart_hooks(container)
 
 
 def _connect(container: Container) -> socket.socket:
@@ -39,10 +40,10 @@ def _connect(container: Container) -> socket.socket:
         raise WrongState("cannot start a container that has stopped") from None
 
 
-def _run_poststart(container: Container) -> None:
+def _run_poststart_hooks(container: Container) -> None:
     state = container.state().at(Status.RUNNING, container.record.pid)
     try:
-        hooks.run_all("poststart", container.spec.hooks.poststart, state)
+        acts.run_poststart_hooks(container.spec, state)
     except AethelError:
         kill.kill_all(container, 9)
         raise

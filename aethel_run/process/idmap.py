@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aethel_run.spec.linux import IdMapping, Linux
+from aethel_common.linux import calls
+from aethel_run.spec.linux import IdMapping, Linux, NamespaceType
+from aethel_run.story import act
 
 
+@act(
+    man="user_namespaces(7)",
+    when=lambda spec: spec.linux.makes(NamespaceType.USER),
+    only="with a user namespace of its own",
+)
 def write_maps(pid: int, linux: Linux) -> None:
-    """Write gid_map and uid_map of that process. Raises OSError with the file's path."""
-    _write(f"/proc/{pid}/gid_map", _lines(linux.gid_mappings))
-    _write(f"/proc/{pid}/uid_map", _lines(linux.uid_mappings))
+    """Tell the kernel which of the host's ids those of the new user namespace are.
+
+    Raises OSError with the file's path.
+    """
+    calls.write_file(f"/proc/{pid}/gid_map", _lines(linux.gid_mappings))
+    calls.write_file(f"/proc/{pid}/uid_map", _lines(linux.uid_mappings))
 
 
 def on_host(inside: int, mappings: Iterable[IdMapping]) -> int | None:
@@ -21,10 +31,5 @@ def on_host(inside: int, mappings: Iterable[IdMapping]) -> int | None:
     return None
 
 
-def _lines(mappings: Iterable[IdMapping]) -> str:
-    return "".join(f"{m.container_id} {m.host_id} {m.size}\n" for m in mappings)
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "wb", buffering=0) as file:
-        file.write(text.encode())
+def _lines(mappings: Iterable[IdMapping]) -> bytes:
+    return b"".join(b"%d %d %d\n" % (m.container_id, m.host_id, m.size) for m in mappings)

@@ -1,0 +1,100 @@
+"""What the parent of init does, in `lifecycle.plan`'s order; each act tells of itself while somebody listens."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+
+from aethel_common import fdsocket
+from aethel_run import hooks, story, sync
+from aethel_run.cgroup.tree import Cgroup
+from aethel_run.process import affinity, attributes, netdevices, stdio
+from aethel_run.process.sources import open_source
+from aethel_run.spec.config import Spec
+from aethel_run.spec.mounts import Mount, is_bind
+from aethel_run.spec.process import Process
+from aethel_run.spec.state import State
+from aethel_run.story import act
+
+
+@act(man="cgroups(7)")
+def make_cgroup(cgroup: Cgroup) -> None:
+    """Make the control group that the container is born in: there is no moment without limits."""
+    cgroup.make()
+
+
+@act(
+    man="rtnetlink(7) network_namespaces(7)",
+    when=lambda spec: bool(spec.linux.net_devices),
+    only="with linux.netDevices",
+)
+def move_links(pid: int, spec: Spec) -> None:
+    """Move links of the host into the new network namespace."""
+    netns_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        netdevices.move(netns_fd, spec.linux.net_devices)
+    finally:
+        os.close(netns_fd)
+
+
+@act(man="open_tree(2) fsopen(2) mount_setattr(2)")
+def open_root(open_rootfs: Callable[[int | None], int], userns_fd: int | None) -> int:
+    """Open the root as a mount that is attached nowhere, idmapped if there is a user namespace."""
+    return open_rootfs(userns_fd)
+
+
+@act(
+    man="open_tree(2) mount_setattr(2)",
+    when=lambda spec: any(is_bind(mount) for mount in spec.mounts),
+    only="with bind mounts",
+)
+def open_sources(binds: Iterable[Mount], userns_fd: int | None, fds: list[int]) -> None:
+    """Open what is bound in from the host, which init may not be able to reach."""
+    for mount in binds:
+        # One by one: what is open already is the caller's to close when the next fails.
+        fds.append(open_source(mount, userns_fd))
+
+
+@act(
+    man="fchown(2) pipe(7)",
+    when=lambda spec: spec.process is None or not spec.process.terminal,
+    only="without a terminal",
+)
+def give_stdio(fds: tuple[int, int, int], process: Process, spec: Spec) -> None:
+    """Let the container's user open its pipes again by name."""
+    stdio.give(fds, process, spec.linux)
+
+
+@act(
+    man="fork(2) execve(2)",
+    when=lambda spec: bool(spec.hooks.prestart or spec.hooks.create_runtime),
+    only="with prestart or createRuntime hooks",
+)
+def run_runtime_hooks(spec: Spec, state: State) -> None:
+    """Run the hooks of the host's side, while init waits."""
+    hooks.run_all("prestart", spec.hooks.prestart, state)
+    hooks.run_all("createRuntime", spec.hooks.create_runtime, state)
+
+
+@act(man="sched_setaffinity(2) prlimit(2)")
+def give_attributes(pid: int, process: Process) -> None:
+    """Set what a process cannot give itself in a user namespace: CPUs, limits, OOM score, scheduler."""
+    affinity.release(pid)
+    attributes.give(pid, process)
+
+
+@act(man="unix(7)")
+def open_gate(sock: socket.socket) -> None:
+    """Say Start to init, which waits at its gate."""
+    teller = story.telling()
+    if teller is None:
+        fdsocket.send(sock, sync.encode(sync.Start()))
+    else:
+        fdsocket.send(sock, sync.encode(sync.Start(story=teller.word)), [teller.fd])
+
+
+@act(man="fork(2) execve(2)", when=lambda spec: bool(spec.hooks.poststart), only="with poststart hooks")
+def run_poststart_hooks(spec: Spec, state: State) -> None:
+    """Run the hooks of the host's side that follow the start."""
+    hooks.run_all("poststart", spec.hooks.poststart, state)
