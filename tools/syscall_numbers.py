@@ -78,13 +78,14 @@ def main() -> None:
     """Print the module."""
     tables = {name: numbers(*flags) for name, flags in HEADERS.items()}
     tables["X86_64"].update(LATER_X86_64)
-    common = dict(zip(LATER.split(), range(LATER_FROM, 1000), strict=False))
-    for table in tables.values():
-        common.update({name: number & ~X32_BIT for name, number in table.items() if UNIFIED <= number & ~X32_BIT < 500})
+    everywhere = set.intersection(*(set(table) for table in tables.values()))
+    common = {name: number for name, number in tables["AARCH64"].items() if number >= UNIFIED and name in everywhere}
+    common.update(zip(LATER.split(), range(LATER_FROM, 1000), strict=False))
     own = {
         architecture: {name: number for name, number in table.items() if name not in common}
         for architecture, table in tables.items()
     }
+    # Of x32 only what differs from x86_64.
     own["X32"] = {name: number & ~X32_BIT for name, number in own["X32"].items() if number & ~X32_BIT >= 512}
     print('"""System call numbers, as the kernel\'s headers have them: written by tools/syscall_numbers.py."""\n')
     print("from __future__ import annotations\n\nfrom typing import Final\n")

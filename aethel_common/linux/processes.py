@@ -21,12 +21,18 @@ _NR_KEYCTL: Final = {"x86_64": 250}.get(os.uname().machine, 219)
 _prctl: Final = Syscall("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 _prctl_name: Final = ctypes.create_string_buffer(16)
 _close_range: Final = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_int, number=436)
+_pidfd_getfd: Final = Syscall("pidfd_getfd", ctypes.c_int, ctypes.c_int, ctypes.c_uint, number=438)
 _keyctl: Final = Syscall("keyctl", ctypes.c_int, ctypes.c_char_p, number=_NR_KEYCTL)
 
 
 def pidfd_send_signal(pidfd: int, number: int) -> None:
     """Signal that very process. Raises ProcessLookupError when it has ended. man 2 pidfd_send_signal"""
     signal.pidfd_send_signal(pidfd, number)
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A duplicate, close-on-exec and the caller's, of descriptor `fd` of that process. man 2 pidfd_getfd"""
+    return _pidfd_getfd(pidfd, fd, 0)
 
 
 def set_cloexec_from(first_fd: int) -> None:

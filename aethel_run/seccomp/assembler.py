@@ -20,8 +20,8 @@ AT_LEAST: Final = 0x35
 ANY_BIT: Final = 0x45
 RETURN: Final = 0x06
 
-_REACH: Final = 254
-"""One less than jt and jf can hold: a bridge for the one may still move the other away by one."""
+_REACH: Final = 255
+"""In labels, and with one to spare of what jt and jf hold: a bridge for the one may move the other away by one."""
 
 
 class Instruction(NamedTuple):
@@ -77,9 +77,12 @@ class Program:
         """Go to `yes` if what is loaded passes the test against k, else to `no`."""
         if yes == no or (test == AT_LEAST and k == 0):
             return yes
-        yes, no = self._near(yes), self._near(no)
         here = len(self._reversed)
-        return self._put(test, here - yes - 1, here - no - 1, k)
+        if here - yes > _REACH or here - no > _REACH:
+            yes, no = self._near(yes), self._near(no)
+            here = len(self._reversed)
+        self._reversed.append(Instruction(test, here - yes - 1, here - no - 1, k))
+        return here
 
     def behind_load(self, label: Label, offset: int) -> Label:
         """The same place without loading again what is loaded already."""
@@ -89,15 +92,14 @@ class Program:
     def _near(self, label: Label) -> Label:
         """A label that the next jump reaches and that leads there."""
         here = len(self._reversed)
-        if here - label - 1 <= _REACH:
+        if here - label <= _REACH:
             return label
         bridge = self._bridges.get(label)
-        if bridge is None or here - bridge - 1 > _REACH:
+        if bridge is None or here - bridge > _REACH:
             target = self._reversed[label]
-            if target.code == RETURN:
-                bridge = self._put(*target)
-            else:
-                bridge = self._put(JUMP, 0, 0, here - label - 1)
+            # A copy of an answer is as short as a jump to it.
+            copied = target.code == RETURN
+            bridge = self._put(*target) if copied else self._put(JUMP, 0, 0, here - label - 1)
             self._bridges[label] = bridge
         return bridge
 

@@ -31,14 +31,14 @@ from aethel_common.linux.seccomp import FilterFlag, Return
 from aethel_run.seccomp.arguments import test_all
 from aethel_run.seccomp.assembler import AT_LEAST, EQUAL, Instruction, Label, Program, pack
 from aethel_run.seccomp.tables import (
-    ARM_PRIVATE,
     AUDIT_ARCH,
     IPC,
     IS_64_BIT,
+    PRIVATE,
     SOCKETCALL,
     X32_BIT,
     architectures_of,
-    is_known,
+    known_names,
     numbers,
 )
 from aethel_run.spec.seccomp import Action, Architecture, Argument, Flag, Operator, Seccomp, Syscall
@@ -128,7 +128,7 @@ class _Reading:
 
 
 def _read(seccomp: Seccomp, architecture: Architecture) -> _Reading:
-    table = numbers(architecture)
+    table, private = numbers(architecture), PRIVATE.get(architecture)
     default = _answer(seccomp.default_action, seccomp.default_errno_ret)
     whole: dict[int, Decision] = {}
     partly: dict[int, list[Alternative]] = {}
@@ -138,8 +138,9 @@ def _read(seccomp: Seccomp, architecture: Architecture) -> _Reading:
         answer = _answer(rule.action, rule.errno_ret)
         found = [table[name] for name in rule.names if name in table]
         if len(found) < len(rule.names):
-            missing.update(name for name in rule.names if name not in table)
-        newest = max(newest, *(number for number in found if number < ARM_PRIVATE or number & X32_BIT), -1)
+            missing.update(set(rule.names).difference(table))
+        shared = [number for number in found if number not in private] if private else found
+        newest = max(newest, max(shared, default=-1))
         if answer == default:
             continue
         if not rule.args:
@@ -192,9 +193,11 @@ def _ranges(seccomp: Seccomp, architecture: Architecture, newest: int) -> Mappin
     default = _answer(seccomp.default_action, seccomp.default_errno_ret)
     ranges: dict[int, Decision] = {X32_BIT if architecture is Architecture.X32 else 0: default}
     if newest >= 0 and seccomp.default_action not in _NOT_REFUSED:
-        ranges[newest + 1] = Return.ERRNO | errno.ENOSYS
-        if architecture is Architecture.ARM:
-            ranges[ARM_PRIVATE] = default
+        newer = Return.ERRNO | errno.ENOSYS
+        ranges[newest + 1] = newer
+        private = PRIVATE.get(architecture)
+        if private and newest < private.start:
+            ranges |= {private.start: default, private.stop: newer}
     return ranges
 
 
@@ -205,13 +208,12 @@ class _Tree:
         self._program = program
         self._wide = architecture in IS_64_BIT
         self._leaves: dict[Decision, Label] = {}
-        reading = readings[architecture]
-        exact, ranges = dict(reading.exact), dict(reading.ranges)
+        exact, ranges = readings[architecture].exact, readings[architecture].ranges
         if architecture is Architecture.X86_64:
             x32 = readings.get(Architecture.X32)
-            ranges[_NO_CALL] = ranges[max(ranges)]
-            exact |= x32.exact if x32 else {}
-            ranges |= x32.ranges if x32 else {X32_BIT: Return.KILL_PROCESS}
+            skipped = {_NO_CALL: ranges[max(ranges)]}
+            exact = {**exact, **x32.exact} if x32 else exact
+            ranges = {**ranges, **skipped, **(x32.ranges if x32 else {X32_BIT: int(Return.KILL_PROCESS)})}
         self._starts, self._decisions = _segments(exact, ranges)
         default = ranges[0]
         assert isinstance(default, int)
@@ -227,7 +229,11 @@ class _Tree:
         if last - first == 1:
             return self._leaf(self._decisions[first])
         starts, decisions = self._starts, self._decisions
-        if last - first == 3 and decisions[first] == decisions[first + 2] and starts[first + 2] == starts[first + 1] + 1:
+        if (
+            last - first == 3
+            and decisions[first] == decisions[first + 2]
+            and starts[first + 2] == starts[first + 1] + 1
+        ):
             # A single number within a range: one comparison instead of two.
             label, single = self._leaf(decisions[first]), self._leaf(decisions[first + 1])
             return self._program.jump(EQUAL, starts[first + 1], single, label)
@@ -284,4 +290,4 @@ def _flags(seccomp: Seccomp) -> FilterFlag:
 
 def _unknown(readings: Iterable[_Reading]) -> tuple[str, ...]:
     missing = frozenset.intersection(*(reading.missing for reading in readings))
-    return tuple(sorted(name for name in missing if not is_known(name)))
+    return tuple(sorted(missing - known_names()))

@@ -23,8 +23,11 @@ X32_BIT: Final = 0x40000000
 IS_64_BIT: Final = frozenset({Architecture.X86_64, Architecture.X32, Architecture.AARCH64})
 """Whose arguments have 64 bits."""
 
-ARM_PRIVATE: Final = 0x0F0000
-"""From here on the numbers of Arm's own few calls, far above the last one that all architectures share."""
+PRIVATE: Final[Mapping[Architecture, range]] = {
+    Architecture.X32: range(X32_BIT + 512, X32_BIT + 548),
+    Architecture.ARM: range(0x0F0000, 0x100000),
+}
+"""Numbers of an architecture's own calls, above those that it shares with others: they say nothing about age."""
 
 _OF_MACHINE: Final[Mapping[str, tuple[Architecture, ...]]] = {
     "x86_64": (Architecture.X86_64, Architecture.X86, Architecture.X32),
@@ -93,6 +96,7 @@ def numbers(architecture: Architecture) -> Mapping[str, int]:
     return table
 
 
-def is_known(name: str) -> bool:
-    """Whether any architecture has a call of that name."""
-    return any(name in numbers(architecture) for architecture in _TEXT)
+@functools.cache
+def known_names() -> frozenset[str]:
+    """The calls of all architectures."""
+    return frozenset(name for architecture in _TEXT for name in numbers(architecture))

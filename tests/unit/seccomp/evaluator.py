@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from aethel_run.seccomp.tables import AUDIT_ARCH, IPC, SOCKETCALL, architectures_of, numbers
+from aethel_run.seccomp.tables import AUDIT_ARCH, IPC, PRIVATE, SOCKETCALL, architectures_of, numbers
 from aethel_run.spec.seccomp import Action, Architecture, Argument, Operator, Seccomp, Syscall
 
 KILL_PROCESS = 0x80000000
@@ -44,7 +44,7 @@ def decide(seccomp: Seccomp, machine: str, arch: int, number: int, args: Sequenc
     for rule in rules:
         if names & set(rule.names) and holds(rule, architecture, args):
             return answer(rule.action, rule.errno_ret)
-        if architecture is Architecture.X86 and holds_behind(seccomp, rule, names, args):
+        if architecture is Architecture.X86 and {(name, args[0] & 0xFFFF) for name in names} & behind(seccomp, rule):
             return answer(rule.action, rule.errno_ret)
     return default
 
@@ -63,8 +63,11 @@ def which(seccomp: Seccomp, machine: str, arch: int, number: int) -> Architectur
 
 def is_newer(seccomp: Seccomp, architecture: Architecture, number: int) -> bool:
     table = numbers(architecture)
-    private = range(0xF0000, 1 << 32) if architecture is Architecture.ARM else range(0)
-    named = {table[name] for rule in seccomp.syscalls for name in rule.names if name in table}
+    private = PRIVATE.get(architecture, range(0))
+    names = {name for rule in seccomp.syscalls for name in rule.names}
+    if architecture is Architecture.X86:
+        names |= {multiplexer for rule in seccomp.syscalls for multiplexer, _ in behind(seccomp, rule)}
+    named = {table[name] for name in names if name in table}
     ages = [own for own in named if own not in private]
     return bool(ages) and number > max(ages) and number not in private
 
@@ -75,14 +78,18 @@ def holds(rule: Syscall, architecture: Architecture, args: Sequence[int]) -> boo
     return any(results) if twice else all(results)
 
 
-def holds_behind(seccomp: Seccomp, rule: Syscall, names: set[str], args: Sequence[int]) -> bool:
-    """Whether a rule for socket, semop... means this call of socketcall or ipc."""
+def behind(seccomp: Seccomp, rule: Syscall) -> set[tuple[str, int]]:
+    """The calls of socketcall and ipc that a rule for socket, semop... means as well."""
     if rule.args and rule.action in (Action.ALLOW, Action.LOG):
-        return False
-    for multiplexer, calls in (("socketcall", SOCKETCALL), ("ipc", IPC)):
-        if multiplexer in names and not any(multiplexer in other.names for other in seccomp.syscalls):
-            return any(calls.get(name) == args[0] & 0xFFFF for name in rule.names)
-    return False
+        return set()
+    named = {name for other in seccomp.syscalls for name in other.names}
+    return {
+        (multiplexer, calls[name])
+        for multiplexer, calls in (("socketcall", SOCKETCALL), ("ipc", IPC))
+        if multiplexer not in named
+        for name in rule.names
+        if name in calls
+    }
 
 
 def compare(argument: Argument, architecture: Architecture, value: int) -> bool:

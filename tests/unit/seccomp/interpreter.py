@@ -32,13 +32,15 @@ def check(program: Sequence[Instruction]) -> None:
     assert program[-1].code == RETURN
     for index, (code, jt, jf, k) in enumerate(program):
         left = len(program) - index - 1
-        assert 0 <= jt <= 255 and 0 <= jf <= 255 and 0 <= k <= 0xFFFFFFFF, program[index]
+        assert max(jt, jf) <= 255, program[index]
+        assert k <= 0xFFFFFFFF, program[index]
+        assert min(jt, jf, k) >= 0, program[index]
         if code in _JUMPS:
-            assert jt < left and jf < left, program[index]
+            assert max(jt, jf) < left, program[index]
         elif code == JUMP:
             assert k < left, program[index]
         elif code == LOAD:
-            assert k % 4 == 0 and k < 64, program[index]
+            assert k in range(0, 64, 4), program[index]
         else:
             assert code in (AND, RETURN), program[index]
 
