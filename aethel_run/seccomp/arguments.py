@@ -26,6 +26,16 @@ def test_all(program: Program, arguments: Sequence[Argument], *, wide: bool, yes
     return yes
 
 
+def test_any_equal(program: Program, arguments: Sequence[Argument], *, wide: bool, yes: Label, no: Label) -> Label:
+    """Go to `yes` when one of them, EQ of the same argument with the same high half, holds: both halves loaded once."""
+    low = _ARGUMENTS + 8 * arguments[0].index
+    label = no
+    for argument in reversed(arguments):
+        label = program.jump(EQUAL, argument.value & _WORD, yes, label)
+    label = program.load(low, label)
+    return _word(program, low + 4, EQUAL, arguments[0].value >> 32, label, no) if wide else label
+
+
 def _test(program: Program, argument: Argument, wide: bool, yes: Label, no: Label) -> Label:
     operator = argument.op
     if operator in _OPPOSITE:

@@ -21,6 +21,7 @@ How a document is read, where the specification leaves it open (as libseccomp an
 from __future__ import annotations
 
 import errno
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from typing import Final
 
 from aethel_common.errors import InvalidSpec
 from aethel_common.linux.seccomp import FilterFlag, Return
-from aethel_run.seccomp.arguments import test_all
+from aethel_run.seccomp.arguments import test_all, test_any_equal
 from aethel_run.seccomp.assembler import AT_LEAST, EQUAL, Instruction, Label, Program, pack
 from aethel_run.seccomp.tables import (
     AUDIT_ARCH,
@@ -247,12 +248,28 @@ class _Tree:
             return self._program.give(decision)
         label = self._leaves.get(decision)
         if label is None:
-            label = self._program.give(self._default)
-            for args, answer in reversed(decision):
-                yes = self._program.give(answer)
-                label = test_all(self._program, args, wide=self._wide, yes=yes, no=label)
-            self._leaves[decision] = label
+            label = self._leaves[decision] = self._alternatives(decision)
         return label
+
+    def _alternatives(self, decision: tuple[Alternative, ...]) -> Label:
+        program, wide = self._program, self._wide
+        label = program.give(self._default)
+        for (values, answer), group in itertools.groupby(reversed(decision), _equals):
+            if values is None:
+                for args, _ in group:
+                    label = test_all(program, args, wide=wide, yes=program.give(answer), no=label)
+            else:
+                arguments = [args[0] for args, _ in group][::-1]
+                label = test_any_equal(program, arguments, wide=wide, yes=program.give(answer), no=label)
+        return label
+
+
+def _equals(alternative: Alternative) -> tuple[tuple[int, int] | None, int]:
+    """What alternatives share that differ in the value (its low half) that one argument is to have; and the answer."""
+    args, answer = alternative
+    if len(args) == 1 and args[0].op is Operator.EQ:
+        return (args[0].index, args[0].value >> 32), answer
+    return None, answer
 
 
 def _segments(exact: Mapping[int, Decision], ranges: Mapping[int, Decision]) -> tuple[list[int], list[Decision]]:

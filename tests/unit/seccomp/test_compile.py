@@ -115,6 +115,35 @@ def test_the_filter_decides_as_the_document_says(seccomp: Seccomp, machine: str,
                 assert interpreter.decide(program, arch, number, args) == expected, (architecture, number, args)
 
 
+EQUALITIES = st.builds(
+    Syscall,
+    names=st.sampled_from([("socket",), ("socket", "personality")]),
+    action=st.sampled_from([Action.ALLOW, Action.TRAP]),
+    args=st.builds(
+        Argument,
+        index=st.integers(0, 1),
+        value=st.sampled_from([0, 1, 2, 3, 1 << 32, 1 << 32 | 1, 1 << 63]),
+        op=st.sampled_from([Operator.EQ, Operator.EQ, Operator.EQ, Operator.NE]),
+    ).map(lambda argument: (argument,)),
+)
+
+
+@given(rules=st.lists(EQUALITIES, max_size=15).map(tuple), data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_rows_of_equalities_are_decided_as_the_document_says(rules: tuple[Syscall, ...], data: st.DataObject) -> None:
+    """These share their loads."""
+    seccomp = Seccomp(default_action=Action.ERRNO, syscalls=rules, architectures=(Architecture.X86,))
+    program = compile_profile(seccomp, "x86_64").instructions
+    interpreter.check(program)
+    for architecture in (Architecture.X86_64, Architecture.X86):
+        arch = AUDIT_ARCH[architecture]
+        for name in ("socket", "personality"):
+            number = numbers(architecture)[name]
+            for args in interesting_args(seccomp, data):
+                expected = evaluator.decide(seccomp, "x86_64", arch, number, args)
+                assert interpreter.decide(program, arch, number, args) == expected, (architecture, name, args)
+
+
 @given(
     actions=st.lists(st.sampled_from([1, 2, 3]), min_size=300, max_size=450),
     arguments=st.lists(ARGUMENTS, min_size=1, max_size=40),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 
@@ -19,7 +20,8 @@ DENIED = set(
     """
     _sysctl acct add_key afs_syscall bpf chroot clock_settime create_module delete_module fanotify_init finit_module
     fsconfig fsmount fsopen fspick get_kernel_syms get_mempolicy getpmsg init_module io_uring_enter io_uring_register
-    io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load keyctl lookup_dcookie mbind migrate_pages mount
+    io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load keyctl lookup_dcookie lsm_get_self_attr lsm_list_modules
+    lsm_set_self_attr mbind migrate_pages mount
     mount_setattr move_mount move_pages nfsservctl open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd
     pivot_root process_madvise putpmsg query_module quotactl quotactl_fd reboot request_key security set_mempolicy
     set_mempolicy_home_node setdomainname sethostname setns settimeofday swapoff swapon sysfs syslog tuxcall umount2
@@ -39,7 +41,8 @@ CAPABILITIES = {
     "CAP_SYSLOG": {"syslog"},
     "CAP_SYS_ADMIN": set(
         """
-        bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount
+        bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie lsm_get_self_attr lsm_list_modules
+        lsm_set_self_attr mount mount_setattr move_mount
         open_tree open_tree_attr perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog umount2
         unshare
         """.split()
@@ -106,14 +109,17 @@ def test_clone_makes_threads_and_processes_but_no_namespaces(architecture: Archi
 
 
 @pytest.mark.parametrize("architecture", [Architecture.X86_64, Architecture.X86])
-def test_cve_2026_31431_no_socket_of_af_alg_or_af_vsock(architecture: Architecture) -> None:
+def test_cve_2026_31431_no_socket_of_af_alg_af_vsock_or_an_obsolete_family(architecture: Architecture) -> None:
     compiled = filter_of()
+    denied = {12, 19, 20, 23, 25, 34, 37, socket.AF_ALG, socket.AF_VSOCK}
     for family in range(46):
-        expected = EPERM if family in (38, 40) else ALLOW
+        expected = EPERM if family in denied else ALLOW
         assert decide(compiled, "socket", family, architecture=architecture) == expected
-    for family in (38, 40):  # the kernel reads an int: what stands above it is not there
+    for family in denied:  # the kernel reads an int: what stands above it is not there
         for above in (1, 0xFFFFFFFF):
             assert decide(compiled, "socket", above << 32 | family, architecture=architecture) == EPERM
+    for unknown in (46, 255, 0xFFFFFFFF):
+        assert decide(compiled, "socket", unknown, architecture=architecture) == EPERM
 
 
 def test_cve_2026_31431_no_socket_behind_socketcall() -> None:
