@@ -102,7 +102,7 @@ def interesting_args(seccomp: Seccomp, draw: st.DataObject) -> list[Sequence[int
 
 
 @given(seccomp=PROFILES, machine=st.sampled_from(sorted(MACHINES)), data=st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_filter_decides_as_the_document_says(seccomp: Seccomp, machine: str, data: st.DataObject) -> None:
     program = compile_profile(seccomp, machine).instructions
     interpreter.check(program)
