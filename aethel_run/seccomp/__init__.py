@@ -1,8 +1,9 @@
 """Seccomp: from the document's profile to a program that the kernel runs before each system call. man 2 seccomp
 
 - `profile`: the default profile, by capabilities
+- `reading`: how a profile is understood, call by call
 - `compile`: a profile to a program, pure
-- `assembler`: classic BPF, written from its end
+- `arguments`, `assembler`: conditions in BPF, and BPF itself, written from its end
 - `tables`, `numbers`: the architectures and their system calls
 - `notify`: hand the listener of SCMP_ACT_NOTIFY to its agent
 

@@ -39,10 +39,10 @@ def decide(seccomp: Seccomp, machine: str, arch: int, number: int, args: Sequenc
     names = {name for name, own in numbers(architecture).items() if own == number}
     rules = [rule for rule in seccomp.syscalls if answer(rule.action, rule.errno_ret) != default]
     for rule in rules:
-        if names & set(rule.names) and not rule.args:
+        if not names.isdisjoint(rule.names) and not rule.args:
             return answer(rule.action, rule.errno_ret)
     for rule in rules:
-        if names & set(rule.names) and holds(rule, architecture, args):
+        if not names.isdisjoint(rule.names) and holds(rule, architecture, args):
             return answer(rule.action, rule.errno_ret)
         if architecture is Architecture.X86 and {(name, args[0] & 0xFFFF) for name in names} & behind(seccomp, rule):
             return answer(rule.action, rule.errno_ret)

@@ -148,7 +148,7 @@ def test_rows_of_equalities_are_decided_as_the_document_says(rules: tuple[Syscal
     actions=st.lists(st.sampled_from([1, 2, 3]), min_size=300, max_size=450),
     arguments=st.lists(ARGUMENTS, min_size=1, max_size=40),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_long_programs_jump_where_they_should(actions: list[int], arguments: list[Argument]) -> None:
     """More than 255 instructions away, in every direction that there is."""
     names = [name for name, _ in sorted(numbers(Architecture.X86_64).items(), key=lambda item: item[1])]
@@ -164,12 +164,14 @@ def test_long_programs_jump_where_they_should(actions: list[int], arguments: lis
     program = compile_profile(seccomp, "x86_64").instructions
     interpreter.check(program)
     assert len(program) > 300
-    probes = [[value] * 6 for argument in arguments[:5] for value in (argument.value, argument.value ^ 1)]
-    for number in range(480):
+    last = numbers(Architecture.X86_64)[names[-1]]
+    for number in range(last + 10):
+        probes = [[0] * 6]
+        if number > last - 50:
+            probes += [[value] * 6 for argument in arguments[:5] for value in (argument.value, argument.value ^ 1)]
         for args in probes:
-            assert interpreter.decide(program, X86_64, number, args) == evaluator.decide(
-                seccomp, "x86_64", X86_64, number, args
-            )
+            expected = evaluator.decide(seccomp, "x86_64", X86_64, number, args)
+            assert interpreter.decide(program, X86_64, number, args) == expected
 
 
 def test_a_far_target_is_reached_over_a_bridge() -> None:
