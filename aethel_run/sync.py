@@ -9,7 +9,9 @@
               <---------------------    HooksPlease              (with prestart or createRuntime hooks)
     runs them; HooksDone ----------->
               <---------------------    Ready | Failed
-    Start -------------------------->   last steps, execve
+    Start -------------------------->   last steps
+              <---------------------    Listener                 (with a seccomp agent)
+    sends it there; ListenerGiven -->   execve
               <---------------------    end of file: execve closed the socket | Failed
 
 A parent that dies closes the socket too, and init, which waits at Go or Start, ends. Where the container is to outlive
@@ -56,6 +58,16 @@ class HooksPlease(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Everything is mounted, nothing pivoted: time for the hooks of the host's side."""
 
 
+class Listener(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A filter with SCMP_ACT_NOTIFY is in force; its listener is that descriptor of init, to be given to the agent."""
+
+    fd: int
+
+
+class ListenerGiven(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The agent has it."""
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Set up; at the gate."""
 
@@ -89,8 +101,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 _encode = msgspec.json.Encoder().encode
-ToInit = Go | Start | HooksDone
-FromInit = Cloned | Console | HooksPlease | Ready | Failed
+ToInit = Go | Start | HooksDone | ListenerGiven
+FromInit = Cloned | Console | HooksPlease | Listener | Ready | Failed
 to_init = msgspec.json.Decoder(ToInit).decode
 from_init = msgspec.json.Decoder(FromInit).decode
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -10,11 +11,12 @@ import msgspec
 
 from aethel_d.engine.containers import ID_RANGE_SIZE
 from aethel_d.engine.model import Container, ContainerConfig, NetworkMode
+from aethel_run.seccomp.profile import default_profile
 from aethel_run.spec.config import Root, Spec
 from aethel_run.spec.linux import IdMapping, Linux, Namespace, NamespaceType
 from aethel_run.spec.mounts import Mount
 from aethel_run.spec.process import Process
-from aethel_run.spec.template import default_spec
+from aethel_run.spec.template import DEFAULT_CAPABILITIES, default_spec
 from aethel_storage.oci.documents import RunConfig
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -78,18 +80,20 @@ def _etc_mounts(etc: Path) -> tuple[Mount, ...]:
 
 
 def _linux(base: Linux, container: Container, cgroup: str) -> Linux:
+    base = msgspec.structs.replace(
+        base, seccomp=default_profile(frozenset(DEFAULT_CAPABILITIES), os.uname().machine), cgroups_path=cgroup
+    )
     namespaces = tuple(
         namespace
         for namespace in base.namespaces
         if not (namespace.type is NamespaceType.NETWORK and container.config.network is NetworkMode.HOST)
     )
     if container.id_base is None:
-        return msgspec.structs.replace(base, namespaces=namespaces, cgroups_path=cgroup)
+        return msgspec.structs.replace(base, namespaces=namespaces)
     mapping = (IdMapping(container_id=0, host_id=container.id_base, size=ID_RANGE_SIZE),)
     return msgspec.structs.replace(
         base,
         namespaces=(*namespaces, Namespace(type=NamespaceType.USER)),
         uid_mappings=mapping,
         gid_mappings=mapping,
-        cgroups_path=cgroup,
     )

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aethel_run.seccomp.compile import Filter
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.process import Process
@@ -28,6 +29,8 @@ class Init:
     sync: socket.socket
     state: State
     """What hooks are told."""
+    filter: Filter | None = None
+    """The document's seccomp profile, compiled."""
     preserved_fds: int = 0
     """How many descriptors from 3 on stay open for the program."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from aethel_common import fdsocket
@@ -17,6 +17,7 @@ from aethel_run import sync
 from aethel_run.init.context import Init
 from aethel_run.init.plan import JOIN_STEPS, SETUP_STEPS, START_STEPS
 from aethel_run.init.step import Failure, run_steps
+from aethel_run.seccomp.compile import Filter
 from aethel_run.spec.config import Spec
 
 
@@ -29,6 +30,7 @@ class Birthright:
     sync: socket.socket
     gate: socket.socket | None = None
     """Listens; who connects may say Start. None: the parent says it."""
+    filter: Filter | None = None
     preserved_fds: int = 0
 
 
@@ -42,7 +44,7 @@ def run(given: Birthright) -> NoReturn:
         run_steps(SETUP_STEPS, init)
         fdsocket.send(sock, sync.encode(sync.Ready()))
         sock = _await_start(given)
-        run_steps(START_STEPS, init)
+        run_steps(START_STEPS, replace(init, sync=sock))
     except Failure as failure:
         _tell(sock, failure)
     except Exception as error:  # noqa: BLE001 -- the border of the process: nobody else will ever hear of it
@@ -82,6 +84,7 @@ def _await_go(given: Birthright) -> Init | None:
         stdio=given.stdio,
         sync=given.sync,
         state=go.state,
+        filter=given.filter,
         preserved_fds=given.preserved_fds,
     )
 

@@ -6,6 +6,7 @@ from aethel_run.init.steps import (
     devices,
     execute,
     filesystems,
+    filters,
     hardening,
     hooks,
     identity,
@@ -61,15 +62,18 @@ START_STEPS = (
     hooks.run_start_container_hooks,
     identity.enter_working_directory,
     identity.set_umask,
+    execute.connect_stdio,
+    execute.reset_signals,
+    # CVE-2024-21626 was a descriptor of a host directory that stayed open.
+    execute.close_descriptors,
     # The bounding set and the ids need privileges that the sets, set afterwards, take away.
     identity.drop_bounding_set,
     identity.set_ids,
+    # As late as can be: every step behind a filter needs to be allowed by it.
+    filters.load_filter_by_privilege,
     identity.set_capabilities,
     hardening.set_no_new_privs,
-    execute.connect_stdio,
-    execute.reset_signals,
-    # Last before execve: CVE-2024-21626 was a descriptor of a host directory that stayed open.
-    execute.close_descriptors,
+    filters.load_filter,
     execute.execute,
 )
 """After the gate; the last one does not return."""
@@ -85,15 +89,6 @@ JOIN_STEPS = (
     labels.set_selinux_label,
     scheduling.set_memory_policy,
     scheduling.set_personality,
-    identity.enter_working_directory,
-    identity.set_umask,
-    identity.drop_bounding_set,
-    identity.set_ids,
-    identity.set_capabilities,
-    hardening.set_no_new_privs,
-    execute.connect_stdio,
-    execute.reset_signals,
-    execute.close_descriptors,
-    execute.execute,
+    *START_STEPS[1:],
 )
 """For exec; the last one does not return."""

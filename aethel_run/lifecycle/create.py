@@ -20,6 +20,7 @@ from aethel_run.process import (
     affinity,
     attributes,
     conversation,
+    filters,
     idmap,
     joins,
     netdevices,
@@ -71,6 +72,7 @@ class Created:
     console_fd: int | None
     """Master of its terminal."""
     _sync: socket.socket = field(repr=False)
+    _give_listener: Callable[[int], None] = field(repr=False)
 
     def start(self) -> None:
         """Open the gate; returns once execve has happened.
@@ -79,7 +81,7 @@ class Created:
         """
         fdsocket.send(self._sync, sync.encode(sync.Start()))
         with self._sync:
-            conversation.await_execve(self._sync)
+            conversation.await_execve(self._sync, self._give_listener)
 
     def abandon(self) -> None:
         """Kill and reap init, and close everything."""
@@ -112,7 +114,8 @@ def create(spec: Spec, options: CreateOptions) -> Created:
             undo.later(partial(os.close, console_fd))
         affinity.release(child.pid)
         attributes.give(child.pid, spec.process or NOTHING_TO_RUN)
-        created = Created(child.pid, child.pidfd, start_time(child.pid), console_fd, ours)
+        give_listener = filters.giver(spec, child.pidfd, child.pid, state.at(Status.CREATED))
+        created = Created(child.pid, child.pidfd, start_time(child.pid), console_fd, ours, give_listener)
         undo.keep()
     return created
 
@@ -124,6 +127,7 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
         stdio=None if process.terminal else options.stdio,
         sync=theirs,
         gate=options.gate,
+        filter=filters.compiled(spec),
         preserved_fds=options.preserved_fds,
     )
 

@@ -45,6 +45,7 @@ def execute(container: Container, process: Process, options: Options) -> Joined:
         pid=record.pid,
         start_time=record.start_time,
         cgroup=_cgroup(container, options.cgroup),
+        state=container.state(),
     )
     preserved = options.preserve_fds + notify.passed_sockets()
     try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError, InvalidSpec, WrongState
+from aethel_common.process import open_pidfd
 from aethel_run import hooks, sync
 from aethel_run.operations import kill
-from aethel_run.process import conversation
+from aethel_run.process import conversation, filters
 from aethel_run.spec.state import Status
 from aethel_run.state import Container
 
@@ -28,8 +30,21 @@ def start(container: Container) -> None:
             fdsocket.send(sock, sync.encode(sync.Start()))
             # Whoever comes next must not wait at a gate where nobody is.
             container.gate.unlink()
-            conversation.await_execve(sock)
+            _await_execve(container, sock)
     _run_poststart(container)
+
+
+def _await_execve(container: Container, sock: socket.socket) -> None:
+    record = container.record
+    try:
+        pidfd = open_pidfd(record.pid, record.start_time)
+    except ProcessLookupError:
+        raise WrongState("cannot start a container that has stopped") from None
+    try:
+        state = container.state().at(Status.CREATED, record.pid)
+        conversation.await_execve(sock, filters.giver(container.spec, pidfd, record.pid, state))
+    finally:
+        os.close(pidfd)
 
 
 def _connect(container: Container) -> socket.socket:

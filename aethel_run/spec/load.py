@@ -17,7 +17,6 @@ _NOT_BUILT: Final = (
     "linux.devices",
     "linux.resources",
     "linux.rootfsPropagation",
-    "linux.seccomp",
     "linux.mountLabel",
     "linux.intelRdt",
 )

@@ -61,7 +61,7 @@ def test_what_breaks_a_rule_is_refused_by_name(changes: dict[str, Any], words: s
 @pytest.mark.parametrize(
     "changes",
     [
-        {"linux__seccomp": {"defaultAction": "SCMP_ACT_ERRNO"}},
+        {"linux__intelRdt": {"closID": "x"}},
         {"linux__resources": {"memory": {"limit": 1}}},
     ],
 )
