@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from aethel_run.seccomp.compile import Filter
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import State
+
+if TYPE_CHECKING:
+    from aethel_run.seccomp.compile import Filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError
@@ -17,8 +17,10 @@ from aethel_run import sync
 from aethel_run.init.context import Init
 from aethel_run.init.plan import JOIN_STEPS, SETUP_STEPS, START_STEPS
 from aethel_run.init.step import Failure, run_steps
-from aethel_run.seccomp.compile import Filter
 from aethel_run.spec.config import Spec
+
+if TYPE_CHECKING:
+    from aethel_run.seccomp.compile import Filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,8 @@ from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.mounts import is_bind
 from aethel_run.spec.process import Process
-from aethel_run.spec.state import NOBODY, State, Status
+from aethel_run.spec.state import NOBODY, State
+from aethel_run.status import Status
 
 NOTHING_TO_RUN = Process(cwd="/")
 """A container can be made without a process; it is `start` that needs one."""

@@ -21,7 +21,8 @@ from aethel_run.process.children import kill_and_reap
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.process import Process
-from aethel_run.spec.state import NOBODY, State, Status
+from aethel_run.spec.state import NOBODY, State
+from aethel_run.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,11 @@ from aethel_run.lifecycle.create import create as make
 from aethel_run.lifecycle.rootfs import open_directory
 from aethel_run.operations import cgroups, console, notify
 from aethel_run.spec.config import Spec
+from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
-from aethel_run.spec.state import State, Status
+from aethel_run.spec.state import State
 from aethel_run.state import Container, Record, Store
+from aethel_run.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
         )
     undo.later(created.abandon)
     _tell(created, options, undo)
-    container.write(_record(container.id, bundle, rootfs, created, cgroup))
+    container.write(_record(container.id, spec, bundle, rootfs, created, cgroup))
     return created
 
 
@@ -136,7 +138,9 @@ def write_pid_file(path: str, pid: int) -> None:
     temporary.rename(path)
 
 
-def _record(container_id: str, bundle: Path, rootfs: str, created: Created, cgroup: Cgroup | None) -> Record:
+def _record(
+    container_id: str, spec: Spec, bundle: Path, rootfs: str, created: Created, cgroup: Cgroup | None
+) -> Record:
     return Record(
         id=container_id,
         bundle=str(bundle),
@@ -146,4 +150,8 @@ def _record(container_id: str, bundle: Path, rootfs: str, created: Created, cgro
         pid=created.pid,
         start_time=created.start_time,
         cgroup=str(cgroup.path) if cgroup is not None else "",
+        oci_version=spec.oci_version,
+        annotations=dict(spec.annotations),
+        shares_pids=not spec.linux.has(NamespaceType.PID),
+        has_poststop=bool(spec.hooks.poststop),
     )

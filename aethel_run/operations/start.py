@@ -11,8 +11,8 @@ from aethel_common.process import open_pidfd
 from aethel_run import hooks, sync
 from aethel_run.operations import kill
 from aethel_run.process import conversation, filters
-from aethel_run.spec.state import Status
 from aethel_run.state import Container
+from aethel_run.status import Status
 
 
 def start(container: Container) -> None:
@@ -41,7 +41,7 @@ def _await_execve(container: Container, sock: socket.socket) -> None:
     except ProcessLookupError:
         raise WrongState("cannot start a container that has stopped") from None
     try:
-        state = container.state().at(Status.CREATED, record.pid)
+        state = container.state(Status.CREATED)
         conversation.await_execve(sock, filters.giver(container.spec, pidfd, record.pid, state))
     finally:
         os.close(pidfd)
@@ -55,7 +55,7 @@ def _connect(container: Container) -> socket.socket:
 
 
 def _run_poststart(container: Container) -> None:
-    state = container.state().at(Status.RUNNING, container.record.pid)
+    state = container.state(Status.RUNNING)
     try:
         hooks.run_all("poststart", container.spec.hooks.poststart, state)
     except AethelError:
