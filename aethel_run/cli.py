@@ -60,7 +60,9 @@ def _run(arguments: argparse.Namespace) -> int:
         raise InvalidSpec("config.json: process: not set, so there is nothing to run")
     if spec.process.terminal:
         raise Unsupported("config.json: process.terminal: there is no terminal here", hint="set it to false")
-    container = create(spec, CreateOptions(open_rootfs=open_directory(str(bundle / spec.root.path))))
+    container = create(
+        spec, CreateOptions(open_rootfs=open_directory(str(bundle / spec.root.path)), bundle=str(bundle))
+    )
     try:
         container.start()
     except BaseException:

@@ -20,13 +20,15 @@ SETUP_STEPS = (
     devices.create_devices,
     devices.link_devices,
     devices.open_console,
-    # Through the container's own /proc, while it can still be written.
+    filesystems.make_tmpfs_read_only,
+    # While the host's /proc is whole: only then may a user namespace mount a private one to write through.
     hardening.write_sysctls,
     hardening.mask_paths,
     hardening.make_paths_read_only,
     # From here on no path leads to the host.
     root.pivot_into_rootfs,
     root.detach_old_root,
+    root.set_root_propagation,
     root.make_root_read_only,
     identity.set_rlimits,
 )

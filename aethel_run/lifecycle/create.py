@@ -19,10 +19,9 @@ from aethel_run import sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
 from aethel_run.process import idmap
-from aethel_run.process.sources import open_source
+from aethel_run.process.sources import open_sources
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import CLONE_FLAG, NamespaceType
-from aethel_run.spec.mounts import meaning
 from aethel_run.spec.process import Process
 
 M = TypeVar("M")
@@ -34,6 +33,8 @@ class CreateOptions:
 
     open_rootfs: Callable[[int | None], int]
     """Given the new user namespace (or None), the descriptor of a detached mount for the root."""
+    bundle: str = "/"
+    """Where relative sources of bind mounts begin."""
     cgroup: Cgroup | None = None
     """Where the container is born; made by the caller."""
     stdio: tuple[int, int, int] | None = (0, 1, 2)
@@ -134,16 +135,16 @@ def _map_ids(pid: int, spec: Spec) -> int | None:
 
 
 def _send_go(spec: Spec, options: CreateOptions, sock: socket.socket, userns_fd: int | None) -> None:
-    binds = tuple(index for index, mount in enumerate(spec.mounts) if meaning(mount).bind)
     fds: list[int] = []
     try:
         fds.append(options.open_rootfs(userns_fd))
         process = options.final_process(fds[0], _process(spec))
-        fds.extend(open_source(spec.mounts[index], userns_fd) for index in binds)
+        sources = open_sources(spec, userns_fd, options.bundle)
+        fds.extend(sources.values())
         if options.stdio is not None:
             _give_stdio(options.stdio, process, spec)
         try:
-            fdsocket.send(sock, sync.encode(sync.Go(process=process, binds=binds)), fds)
+            fdsocket.send(sock, sync.encode(sync.Go(process=process, binds=tuple(sources))), fds)
         except BrokenPipeError:
             pass  # init has failed already, and has said why
     finally:
