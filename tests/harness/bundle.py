@@ -48,6 +48,32 @@ class Result:
         return self.out.splitlines()
 
 
+@dataclass(frozen=True)
+class MountLine:
+    """A line of mountinfo. man 5 proc"""
+
+    point: str
+    root: str
+    options: frozenset[str]
+    tags: frozenset[str]
+    """`shared:N`, `master:N`, `unbindable`: with the number left out."""
+    kind: str
+    super_options: frozenset[str]
+
+    @staticmethod
+    def parse(line: str) -> MountLine:
+        left, _, right = line.partition(" - ")
+        fields, behind = left.split(), right.split()
+        return MountLine(
+            point=fields[4],
+            root=fields[3],
+            options=frozenset(fields[5].split(",")),
+            tags=frozenset(tag.partition(":")[0] for tag in fields[6:]),
+            kind=behind[0],
+            super_options=frozenset(behind[2].split(",")),
+        )
+
+
 class Bundle:
     """A directory with a `rootfs`; documents are given as changes to the default one, by JSON path."""
 
@@ -105,6 +131,15 @@ class Bundle:
         assert result is not None
         status = result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
         return Result(output.decode(errors="replace"), status)
+
+    def mounts(
+        self, changes: Mapping[str, Any] | None = None, *, users: bool = False, script: str = "true"
+    ) -> dict[str, MountLine]:
+        """What is mounted in a container, the topmost at each place, after `script` has run there."""
+        result = self.run(f"{script}; echo ----; cat /proc/self/mountinfo", changes, users=users)
+        assert result.status == 0, result.out
+        table = result.out.partition("----\n")[2]
+        return {each.point: each for each in map(MountLine.parse, table.splitlines())}
 
     @contextmanager
     def created(
