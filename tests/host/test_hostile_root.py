@@ -152,6 +152,15 @@ def test_cve_2025_52565_a_terminal_multiplexer_of_the_image_is_not_opened(bundle
         pass
 
 
+def test_cve_2025_52565_nor_a_multiplexer_outside_devpts(bundle: Bundle) -> None:
+    """The right number is not enough: its terminals would be those of whatever is mounted beside it."""
+    (bundle.rootfs / "dev/pts").mkdir()
+    os.mknod(bundle.rootfs / "dev/pts/ptmx", stat.S_IFCHR | 0o666, os.makedev(5, 2))
+    changes = {"mounts": [mount("/proc", "proc")], "process.terminal": True}
+    with pytest.raises(StepFailed, match="not a devpts"), bundle.created(changes=changes):
+        pass
+
+
 @pytest.mark.parametrize("users", [False, True])
 def test_cve_2024_45310_directories_are_not_made_through_links(bundle: Bundle, canary: Path, users: bool) -> None:
     """What a link of the image names is made in the image."""

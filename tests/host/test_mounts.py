@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from aethel_common.errors import AethelError, InvalidSpec, NotFound, StepFailed
-from aethel_common.linux import mounts
+from aethel_common.linux import capabilities, mounts
+from aethel_common.linux.capabilities import Capability
 from aethel_common.linux.mounts import MountFlags
-from tests.harness.bundle import ID_BASE, Bundle, bind, in_shared_mounts, mount
+from aethel_run.lifecycle.create import CreateOptions, create
+from aethel_run.lifecycle.rootfs import open_directory
+from tests.harness.bundle import ID_BASE, Bundle, MountLine, bind, in_shared_mounts, mount
 
 
 def test_they_are_mounted_in_the_listed_order(bundle: Bundle, tmp_path: Path) -> None:
@@ -446,3 +451,37 @@ def test_without_idmap_owners_are_the_hosts(bundle: Bundle, tmp_path: Path) -> N
     os.chown(tmp_path / "file", ID_BASE + 5, 5)
     done = bundle.run("stat -c %u:%g /x", {"mounts+": [bind(tmp_path / "file", "/x")]}, users=True)
     assert done.out == "5:65534\n"
+
+
+def test_what_the_parent_may_not_copy_init_copies_itself(bundle: Bundle) -> None:
+    """Rootless: only in its own namespaces has it the privilege; on a host with shared mounts, with all attributes."""
+    source = Path(tempfile.mkdtemp(prefix="aethel-source-", dir="/tmp"))
+    try:
+        source.chmod(0o755)
+        (source / "file").write_text("text")
+        spec = bundle.spec("cat /x/file; cat /proc/self/mountinfo", {"mounts+": [bind(source, "/x", "ro")]}, users=True)
+
+        def check() -> None:
+            root_fd = open_directory(str(bundle.rootfs))(None)
+            kept = _permitted() & ~capabilities.mask([Capability.CAP_SYS_ADMIN])
+            capabilities.capset(effective=kept, permitted=kept, inheritable=0)
+            reader, writer = os.pipe()
+            container = create(spec, CreateOptions(open_rootfs=lambda _: root_fd, stdio=(0, writer, writer)))
+            container.start()
+            os.close(writer)
+            with open(reader, encoding="utf-8") as file:
+                output = file.read()
+            container.abandon()
+            assert output.startswith("text")
+            line = next(MountLine.parse(line) for line in output[4:].splitlines() if line.split()[4] == "/x")
+            assert "ro" in line.options
+            assert "shared" not in line.tags
+
+        in_shared_mounts(check)
+    finally:
+        shutil.rmtree(source)
+
+
+def _permitted() -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapPrm"))
+    return int(line.split()[1], 16)

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from aethel_common.errors import StepFailed
-from tests.harness.bundle import Bundle, bind, mount
+from aethel_common.linux import mounts
+from aethel_common.linux.mounts import MountFlags
+from tests.harness.bundle import Bundle, bind, in_shared_mounts, mount
 
 KINDS = ("pid", "network", "ipc", "uts", "mount", "cgroup", "user")
 
@@ -118,3 +120,15 @@ def test_proc_may_be_bound_from_the_host(bundle: Bundle) -> None:
     """config.md#mounts: as `--pid host` of other callers does it."""
     changes = {"mounts": [bind("/proc", "/proc"), mount("/dev", "tmpfs", "tmpfs", "mode=755")], **without("pid")}
     assert bundle.mounts(changes)["/proc"].kind == "proc"
+
+
+def test_proc_of_its_own_pid_namespace_is_never_the_hosts(bundle: Bundle) -> None:
+    """Where the kernel refuses a new one, since parts of the host's are covered, that is an error which says why."""
+
+    def check() -> None:
+        mounts.mount("tmpfs", "/proc/sys", "tmpfs", MountFlags(0), None)
+        with pytest.raises(StepFailed, match=r"mounts\[0\].*covers parts.*/proc"), bundle.created(users=True):
+            pass
+        assert bundle.run("test -d /proc/1").status == 0
+
+    in_shared_mounts(check)

@@ -123,9 +123,12 @@ def _make(init: Init, mount: Mount, words: Meaning) -> int:
         return newfs.make(mount, words, _attributes(mount, words), init.spec.linux.mount_label)
     except OSError as error:
         view_fd = views.instead(init, mount, words) if error.errno in (errno.EPERM, errno.EBUSY) else None
-        if view_fd is None:
-            raise
-        return view_fd
+        if view_fd is not None:
+            return view_fd
+        if error.errno == errno.EPERM and views.is_shown_whole(mount):
+            reason = f"{error.strerror}: a user namespace may mount it only where nothing covers parts of the host's"
+            raise OSError(errno.EPERM, reason, mount.destination) from error
+        raise
 
 
 def _make_by_mount(init: Init, mount: Mount, words: Meaning, target_fd: int) -> int:
