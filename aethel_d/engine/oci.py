@@ -42,7 +42,7 @@ def spec(container: Container, *, etc: Path, cgroup: str, annotations: Mapping[s
         hostname=container.hostname,
         root=Root(path="rootfs", readonly=container.config.read_only),
         process=_process(base.process, container),
-        mounts=(*_kernel_mounts(base.mounts, container), *_etc_mounts(etc)),
+        mounts=(*base.mounts, *_etc_mounts(container, etc)),
         linux=_linux(base.linux, container, cgroup),
         annotations=dict(annotations),
     )
@@ -59,24 +59,16 @@ def _process(base: Process, container: Container) -> Process:
     )
 
 
-def _kernel_mounts(mounts: tuple[Mount, ...], container: Container) -> tuple[Mount, ...]:
-    """Sysfs belongs to the owner of the network namespace: who shares the host's can only be shown the host's /sys."""
-    if container.config.network is not NetworkMode.HOST or not container.config.private_users:
-        return mounts
-    host_sys = Mount(
-        destination="/sys",
-        type="bind",
-        source="/sys",
-        options=("rbind", "rprivate", "nosuid", "noexec", "nodev", "rro"),
-    )
-    return tuple(host_sys if mount.destination == "/sys" else mount for mount in mounts)
-
-
-def _etc_mounts(etc: Path) -> tuple[Mount, ...]:
+def _etc_mounts(container: Container, etc: Path) -> tuple[Mount, ...]:
     return tuple(
-        Mount(destination=f"/etc/{name}", type="bind", source=str(etc / name), options=("rbind", "rprivate"))
+        Mount(destination=f"/etc/{name}", type="bind", source=str(etc / name), options=_bind_options(container))
         for name in ("hosts", "hostname", "resolv.conf")
     )
+
+
+def _bind_options(container: Container) -> tuple[str, ...]:
+    """With a user namespace idmapped, so that ownership looks inside as it does on the host."""
+    return ("rbind", "rprivate", *(("ridmap",) if container.id_base is not None else ()))
 
 
 def _linux(base: Linux, container: Container, cgroup: str) -> Linux:
