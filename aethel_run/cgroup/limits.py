@@ -111,7 +111,7 @@ def apply(cgroup: Cgroup, resources: Resources) -> None:
     Raises InvalidSpec, Unsupported, WrongState (checkBeforeUpdate), InvalidArgument with the kernel's refusal, OSError.
     """
     now = present(cgroup)
-    _refuse_below_usage(resources.memory, now)
+    refuse_below_usage(resources.memory, now)
     for write in writes(resources, now):
         put(cgroup, write)
 
@@ -154,7 +154,7 @@ def _refuse_what_v2_lacks(resources: Resources) -> None:
             raise Unsupported(f"{_ROOT}.{name}: cgroup v2 has no such thing")
 
 
-def _refuse_below_usage(memory: Memory, now: Present) -> None:
+def refuse_below_usage(memory: Memory, now: Present) -> None:
     """The kernel would kill to get there; checkBeforeUpdate asks for an error, as cgroup v1 gave."""
     if not memory.check_before_update:
         return

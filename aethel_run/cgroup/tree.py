@@ -60,36 +60,41 @@ class Cgroup:
         finally:
             os.close(fd)
 
-    def make(self, controllers: Iterable[str] | None = None) -> None:
-        """Make it and the parents that are missing. Idempotent; when it fails, nothing that it made is left.
+    def make(self, controllers: Iterable[str] | None = None) -> tuple[Path, ...]:
+        """Make it and the parents that are missing; tells what was made, parents first.
+
+        Idempotent; when it fails, nothing that it made is left.
 
         It gets exactly `controllers`, from whichever ancestor has them, or Unsupported and WrongState say why it
         cannot; without the argument, whatever the parents can pass to what is made.
         """
+        made: list[Path] = []
         with Undo() as undo:
-            self._make(None if controllers is None else frozenset(controllers), undo)
+            undo.later(lambda: _unmake(made))
+            self._make(None if controllers is None else frozenset(controllers), made)
             undo.keep()
+        return tuple(made)
 
-    def _make(self, wanted: frozenset[str] | None, undo: Undo) -> None:
+    def _make(self, wanted: frozenset[str] | None, made: list[Path]) -> None:
         missing = not self.path.is_dir()
         if not missing and not wanted:
             return
         parent = Cgroup(self.path.parent)
         if missing:
-            parent._make(wanted, undo)
+            parent._make(wanted, made)
         if wanted is None:
             parent.delegate()
         elif wanted:
             parent.pass_down(wanted)
         if missing:
-            self._make_directory(wanted or frozenset(), undo)
+            self._make_directory(wanted or frozenset(), made)
 
-    def _make_directory(self, wanted: frozenset[str], undo: Undo) -> None:
+    def _make_directory(self, wanted: frozenset[str], made: list[Path]) -> None:
         try:
             self.path.mkdir()
         except FileExistsError:
             return
-        undo.later(self.path.rmdir)
+        made.append(self.path)
         # The caller's umask is not the container's: on older kernels its root walks here to mount its part of the tree.
         self.path.chmod(0o755)
         if (self.read("cgroup.type") or "").strip() == "domain invalid":
@@ -290,6 +295,11 @@ class Cgroup:
     def _in_use(self) -> InUse:
         pids = self.pids(recursive=True)
         return InUse(f"cgroup {self.path} is not empty: processes {' '.join(map(str, pids[:10])) or 'unknown'}")
+
+
+def _unmake(made: list[Path]) -> None:
+    for directory in reversed(made):
+        directory.rmdir()
 
 
 def _processes(directory_fd: int, name: str) -> list[int]:
