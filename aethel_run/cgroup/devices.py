@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,15 +97,15 @@ def _number(number: int | None, where: str) -> int | None:
 def program(rules: Sequence[Rule]) -> bytes:
     """Compile rules, without the default ones, to BPF instructions.
 
-    From the last rule to the first. r0 is the answer, r2 the access still undecided, r3 the device's type, r4 and r5 its
-    numbers. A rule that allows settles its kinds of access; one that denies ends it if it speaks of any left.
+    From the last rule to the first. r0 is the answer, r1 the question, r2 the access still undecided. A rule that allows
+    settles its kinds of access; one that denies ends it if it speaks of any left.
     """
-    code = [*_PROLOGUE]
+    code = [_load(_ACCESS_REGISTER, 0), _shift_right(_ACCESS_REGISTER, 16)]
     for rule in reversed(rules):
         code += _block(rule)
         if rule.matches_every_device and rule.access == ALL_ACCESS:
             return b"".join(code)  # the verifier refuses instructions that cannot be reached
-    code += [_move(0, 0), _jump_if_not(2, 0, 1), _move(0, 1), _EXIT]
+    code += _UNLESS_NOTHING_IS_LEFT
     return b"".join(code)
 
 
@@ -142,14 +142,23 @@ def _attach_instead(cgroup_fd: int, program_fd: int) -> None:
 
 # -- instructions: struct bpf_insn is opcode, registers (destination in the low half), jump offset, immediate ---------
 
+_ANSWER: Final = 0
+_QUESTION: Final = 1
+"""struct bpf_cgroup_dev_ctx: access_type (access << 16 | type), major, minor."""
+_ACCESS_REGISTER: Final = 2
+_FIELD: Final = 3
+
 
 def _instruction(opcode: int, destination: int = 0, source: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
     return struct.pack("=BBhI", opcode, destination | source << 4, offset, immediate & 0xFFFFFFFF)
 
 
-def _load_word(destination: int, offset: int) -> bytes:
-    """From struct bpf_cgroup_dev_ctx, which r1 points to: access_type (access << 16 | type), major, minor."""
-    return _instruction(0x61, destination, 1, offset)
+def _load(destination: int, offset: int) -> bytes:
+    return _instruction(0x61, destination, _QUESTION, offset)
+
+
+def _shift_right(destination: int, count: int) -> bytes:
+    return _instruction(0x74, destination, immediate=count)
 
 
 def _move(destination: int, immediate: int) -> bytes:
@@ -165,51 +174,41 @@ def _jump_if_not(register: int, immediate: int, over: int) -> bytes:
     return _instruction(0x56, register, offset=over, immediate=immediate)
 
 
-def _jump_unless_any(register: int, mask: int, over: int) -> list[bytes]:
-    """Skip when none of the bits is set; spends r1, which is free once the context is read."""
-    return [_instruction(0xBC, 1, register), _and(1, mask), _instruction(0x16, 1, offset=over, immediate=0)]
-
-
+_COPY_ACCESS: Final = _instruction(0xBC, _ANSWER, _ACCESS_REGISTER)
 _EXIT: Final = _instruction(0x95)
-_PROLOGUE: Final = (
-    _load_word(3, 0),
-    _instruction(0xBC, 2, 3),  # r2 = r3
-    _instruction(0x74, 2, immediate=16),  # r2 >>= 16
-    _and(3, 0xFFFF),
-    _load_word(4, 4),
-    _load_word(5, 8),
-)
+
+
+def _jump_if(register: int, immediate: int, over: int) -> bytes:
+    return _instruction(0x16, register, offset=over, immediate=immediate)
 
 
 def _block(rule: Rule) -> list[bytes]:
-    body = [*(_allowing(rule) if rule.allow else _denying(rule))]
-    block: list[bytes] = []
-    tests = [(register, value) for register, value in _tests(rule) if value is not None]
-    for index, (register, value) in enumerate(tests):
-        block.append(_jump_if_not(register, value, len(tests) - index - 1 + len(body)))
-    return block + body
+    """Tests that skip to the next rule, then what this one does."""
+    block = _allowing(rule) if rule.allow else _denying(rule)
+    for value, loading in (
+        (rule.minor, [_load(_FIELD, 8)]),
+        (rule.major, [_load(_FIELD, 4)]),
+        (rule.type, [_load(_FIELD, 0), _and(_FIELD, 0xFFFF)]),
+    ):
+        if value is not None:
+            # Loaded anew for each test. A value kept from the rule before would be known to the verifier where that
+            # matched, and it would follow each such case by itself: the square of the rules, not their number.
+            block = [*loading, _jump_if_not(_FIELD, value, len(block)), *block]
+    return block
 
 
-def _tests(rule: Rule) -> Iterable[tuple[int, int | None]]:
-    return ((3, rule.type), (4, rule.major), (5, rule.minor))
+def _allowing(rule: Rule) -> list[bytes]:
+    allowed = [_move(_ANSWER, 1), _EXIT]
+    if rule.access == ALL_ACCESS:
+        return allowed
+    return [_and(_ACCESS_REGISTER, ~rule.access), _jump_if_not(_ACCESS_REGISTER, 0, 2), *allowed]
 
 
-def _allowing(rule: Rule) -> Iterator[bytes]:
-    if rule.access != ALL_ACCESS:
-        yield _and(2, ~rule.access)
-        yield _jump_if_not(2, 0, 2)
-    yield _move(0, 1)
-    yield _EXIT
+def _denying(rule: Rule) -> list[bytes]:
+    if rule.access == ALL_ACCESS:
+        return [*_UNLESS_NOTHING_IS_LEFT]
+    return [_COPY_ACCESS, _and(_ANSWER, rule.access), _jump_if(_ANSWER, 0, 2), _move(_ANSWER, 0), _EXIT]
 
 
-def _denying(rule: Rule) -> Iterator[bytes]:
-    if rule.access != ALL_ACCESS:
-        yield from _jump_unless_any(2, rule.access, 2)
-        yield _move(0, 0)
-        yield _EXIT
-        return
-    # Speaks of all: what is left is denied, and nothing left is allowed.
-    yield _move(0, 0)
-    yield _jump_if_not(2, 0, 1)
-    yield _move(0, 1)
-    yield _EXIT
+_UNLESS_NOTHING_IS_LEFT: Final = (_move(_ANSWER, 0), _jump_if_not(_ACCESS_REGISTER, 0, 1), _move(_ANSWER, 1), _EXIT)
+"""Deny, unless all that was asked for has been allowed."""

@@ -80,11 +80,11 @@ class Cgroup:
         if not missing and not wanted:
             return
         parent = Cgroup(self.path.parent)
-        if missing:
+        if not parent.path.is_dir():
             parent._make(wanted, made)
         if wanted is None:
             parent.delegate()
-        elif wanted:
+        else:
             parent.pass_down(wanted)
         if missing:
             self._make_directory(wanted or frozenset(), made)
