@@ -15,10 +15,10 @@ _V1_NAME: Final = {"io": "blkio"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controllers:
-    """What can be limited in one place of the tree."""
+    """What can be limited in a tree."""
 
-    place: Path
-    """The deepest directory of the wanted path that is there already."""
+    mount: Path
+    """Its top, as we see it."""
     names: frozenset[str]
     on_v1: frozenset[str] = frozenset()
 
@@ -34,24 +34,20 @@ class Controllers:
             else:
                 why = "it has " + (" ".join(sorted(self.names)) or "none")
                 hint = "the kernel lacks it, or a cgroup above does not delegate it"
-            message = f"{controller} is not a controller of the cgroup2 tree at {self.place}; {why}"
+            message = f"{controller} is not a controller of the cgroup2 tree at {self.mount}; {why}"
             raise Unsupported(f"{message}, so {files} cannot be set", hint=hint)
 
 
 def controllers(path: Path) -> Controllers:
-    """Those that a cgroup at `path`, made or to be made, can have."""
-    place = path
-    while not (place / "cgroup.controllers").exists() and place != place.parent:
-        place = place.parent
-    if not (place / "cgroup.controllers").exists():
+    """Those that a cgroup at `path`, made or to be made, can have. Raises Unsupported outside of a cgroup2 tree.
+
+    They are those of the tree's top: what a cgroup on the way does not pass down yet, it can be told to.
+    """
+    within = [place for place in (path, *path.parents) if (place / "cgroup.controllers").exists()]
+    if not within:
         raise Unsupported(f"{path} is not in a cgroup2 tree")
-    above = place
-    # A directory lists what its parent passes to it; what could be passed is known further up.
-    names: set[str] = set()
-    while (above / "cgroup.controllers").exists():
-        names |= set((above / "cgroup.controllers").read_text().split())
-        above = above.parent
-    return Controllers(place=place, names=frozenset(names), on_v1=_on_v1())
+    names = (within[-1] / "cgroup.controllers").read_text().split()
+    return Controllers(mount=within[-1], names=frozenset(names), on_v1=_on_v1())
 
 
 def _on_v1() -> frozenset[str]:

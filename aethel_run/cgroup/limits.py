@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -127,7 +128,8 @@ def put(cgroup: Cgroup, write: Write) -> None:
             raise _no_file(cgroup, write) from None
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ERANGE, errno.ENODEV, errno.EOPNOTSUPP, errno.EOVERFLOW):
-            raise InvalidArgument(f"{cgroup.path / write.file}: the kernel refuses {write.text!r}: {error}") from error
+            why = os.strerror(error.errno)
+            raise InvalidArgument(f"{cgroup.path / write.file}: the kernel refuses {write.text!r}: {why}") from error
         raise
 
 

@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +70,7 @@ class Cgroup:
         """
         made: list[Path] = []
         with Undo() as undo:
-            undo.later(lambda: _unmake(made))
+            undo.later(lambda: unmake(made))
             self._make(None if controllers is None else frozenset(controllers), made)
             undo.keep()
         return tuple(made)
@@ -297,9 +297,14 @@ class Cgroup:
         return InUse(f"cgroup {self.path} is not empty: processes {' '.join(map(str, pids[:10])) or 'unknown'}")
 
 
-def _unmake(made: list[Path]) -> None:
+def unmake(made: Sequence[Path]) -> None:
+    """Take back what `make` made, but for what somebody else has begun to use meanwhile."""
     for directory in reversed(made):
-        directory.rmdir()
+        try:
+            directory.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.ENOTEMPTY, errno.ENOENT):
+                raise
 
 
 def _processes(directory_fd: int, name: str) -> list[int]:

@@ -16,7 +16,7 @@ from aethel_common.errors import InvalidSpec, NotFound, TimedOut, Unavailable, U
 from aethel_run.cgroup import events, freezer, limits, stats, walk
 from aethel_run.cgroup.controllers import controllers
 from aethel_run.cgroup.managers.disabled import Disabled
-from aethel_run.cgroup.managers.properties import INFINITY, bits, render
+from aethel_run.cgroup.managers.properties import INFINITY, bits, oom_policy, render
 from aethel_run.cgroup.managers.systemd import Systemd
 from aethel_run.cgroup.managers.unit import Unit
 from aethel_run.cgroup.place import resolve
@@ -60,12 +60,12 @@ def test_a_relative_path_needs_a_place_of_our_own() -> None:
         resolve("a", "id", mount=MOUNT, own=outside)
 
 
-def test_controllers_are_looked_for_where_the_path_is_there(tmp_path: Path) -> None:
+def test_controllers_are_those_at_the_top_of_the_tree(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "cgroup.controllers").write_text("cpu memory\n")
     (tmp_path / "a/cgroup.controllers").write_text("\n")
     found = controllers(tmp_path / "a/b/c")
-    assert (found.place, found.names) == (tmp_path / "a", frozenset({"cpu", "memory"}))
+    assert (found.mount, found.names) == (tmp_path, frozenset({"cpu", "memory"}))
     with pytest.raises(Unsupported, match="not in a cgroup2 tree"):
         controllers(Path("/proc/x"))
 
@@ -275,6 +275,13 @@ def test_lists_of_cpus_are_masks(text: str, mask: bytes) -> None:
 def test_what_is_no_list_of_cpus_is_refused(text: str) -> None:
     with pytest.raises(InvalidSpec, match=r"linux\.resources\.cpu"):
         bits(text)
+
+
+def test_the_kernels_word_for_dying_together_is_told_to_a_systemd_that_knows_it() -> None:
+    writes = limits.writes(resources(unified={"memory.oom.group": "1"}))
+    assert oom_policy(writes, 253) == (("OOMPolicy", ("s", "kill")),)
+    assert oom_policy(writes, 252) == ()
+    assert oom_policy((), 253) == ()
 
 
 def test_without_systemd_the_error_says_so(tmp_path: Path) -> None:

@@ -282,7 +282,7 @@ def test_only_the_controllers_of_what_is_set_are_needed() -> None:
 
 
 def test_a_controller_that_is_on_v1_is_told_from_one_that_is_nowhere() -> None:
-    here = Controllers(place=Path("/sys/fs/cgroup/unified"), names=frozenset({"pids"}), on_v1=frozenset({"blkio"}))
+    here = Controllers(mount=Path("/sys/fs/cgroup/unified"), names=frozenset({"pids"}), on_v1=frozenset({"blkio"}))
     check(resources(pids={"limit": 5}), here)
     block_io = {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}]}
     with pytest.raises(Unsupported) as on_v1:

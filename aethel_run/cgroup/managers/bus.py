@@ -11,14 +11,16 @@ from jeepney import DBusAddress, DBusErrorResponse, MatchRule, Properties, messa
 from jeepney.io.blocking import DBusConnection, Proxy, open_dbus_connection
 from jeepney.wrappers import unwrap_msg
 
-from aethel_common.errors import AethelError, NotFound, NotPermitted, TimedOut, Unavailable
+from aethel_common.errors import AethelError, AlreadyExists, NotFound, NotPermitted, TimedOut, Unavailable
 from aethel_run.cgroup.managers.properties import Property
 
 SYSTEM_BUS: Final = "unix:path=/run/dbus/system_bus_socket"
 _SECONDS: Final = 30.0
 _NAME: Final = "org.freedesktop.systemd1"
 _MANAGER: Final = DBusAddress("/org/freedesktop/systemd1", bus_name=_NAME, interface=f"{_NAME}.Manager")
-_JOB_REMOVED: Final = {"interface": f"{_NAME}.Manager", "member": "JobRemoved", "path": "/org/freedesktop/systemd1"}
+_JOB_REMOVED: Final = MatchRule(
+    type="signal", interface=f"{_NAME}.Manager", member="JobRemoved", path="/org/freedesktop/systemd1"
+)
 _ABSENT: Final = frozenset(
     f"org.freedesktop.DBus.Error.{name}" for name in ("ServiceUnknown", "NameHasNoOwner", "Disconnected", "NoReply")
 )
@@ -51,6 +53,7 @@ class Systemd1:
     def __init__(self, connection: DBusConnection, address: str) -> None:
         self._connection = connection
         self._address = address
+        self._is_told_of_jobs = False
 
     def version(self) -> int:
         """Such as 252."""
@@ -64,7 +67,7 @@ class Systemd1:
     def start_transient(self, unit: str, properties: Iterable[Property]) -> None:
         """Make a unit with all its properties at once; returns once it stands.
 
-        Raises AethelError with systemd's own words, TimedOut.
+        Raises AlreadyExists, NotPermitted, AethelError with systemd's own words, TimedOut.
         """
         self._job("StartTransientUnit", "ssa(sv)a(sa(sv))", (unit, "fail", list(properties), []), unit)
 
@@ -92,14 +95,19 @@ class Systemd1:
 
     def _job(self, method: str, signature: str, body: tuple[object, ...], unit: str) -> None:
         """Call, and wait for the job that it starts."""
-        rule = MatchRule(type="signal", **_JOB_REMOVED)
-        Proxy(message_bus, self._connection, timeout=_SECONDS).AddMatch(rule)
-        self._call("Subscribe", "", ())
-        with self._connection.filter(rule, bufsize=1024) as ended:
+        self._be_told_of_jobs()
+        with self._connection.filter(_JOB_REMOVED, bufsize=1024) as ended:
             job = self._call(method, signature, body)[0]
             result = self._result(ended, job, unit)
         if result != "done":
             raise AethelError(f"systemd: {method} of {unit} ended with {result}", hint=f"journalctl -u {unit}")
+
+    def _be_told_of_jobs(self) -> None:
+        """Before the first is started, and once: systemd refuses a client that subscribes again."""
+        if not self._is_told_of_jobs:
+            Proxy(message_bus, self._connection, timeout=_SECONDS).AddMatch(_JOB_REMOVED)
+            self._call("Subscribe", "", ())
+            self._is_told_of_jobs = True
 
     def _result(self, ended: Any, job: str, unit: str) -> str:
         while True:
@@ -133,6 +141,8 @@ class Systemd1:
             return _nobody(self._address, error.data[0] if error.data else error.name)
         if error.name == f"{_NAME}.NoSuchUnit":
             return NotFound(text)
+        if error.name == f"{_NAME}.UnitExists":
+            return AlreadyExists(text)
         if error.name in ("org.freedesktop.DBus.Error.AccessDenied", f"{_NAME}.AccessDenied"):
             return NotPermitted(text)
         return AethelError(text)

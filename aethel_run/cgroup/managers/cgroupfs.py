@@ -10,7 +10,7 @@ from aethel_common.errors import NotPermitted, Unsupported, WrongState
 from aethel_common.undo import Undo
 from aethel_run.cgroup import devices, freezer, limits
 from aethel_run.cgroup.controllers import controllers
-from aethel_run.cgroup.tree import Cgroup
+from aethel_run.cgroup.tree import Cgroup, unmake
 from aethel_run.spec.resources import DeviceRule, Resources
 
 _WHOLE_RANGE: Final = ("0", "0", "4294967295")
@@ -37,8 +37,8 @@ class Cgroupfs:
         self.check(resources)
         self._refuse_unfit()
         with Undo() as undo:
-            for directory in self.cgroup.make(limits.needed(resources)):
-                undo.later(Cgroup(directory).remove)
+            made = self.cgroup.make(limits.needed(resources))
+            undo.later(lambda: unmake(made))
             self._account()
             limits.apply(self.cgroup, resources)
             _rule_devices(self.cgroup, resources.devices)

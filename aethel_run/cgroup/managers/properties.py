@@ -33,6 +33,7 @@ _NUMBERS: Final = {
 }
 _SETS: Final = {"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"}
 _IDLE_SINCE: Final = 252
+_OOM_POLICY_SINCE: Final = 253
 _SUFFIX: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _PERCENT: Final = 10_000
 """Of a second, in microseconds: systemd keeps whole ones across a reload."""
@@ -49,6 +50,17 @@ def render(writes: Iterable[Write], version: int) -> tuple[tuple[Property, ...],
         for each in found:
             properties[each[0]] = each
     return tuple(properties.values()), tuple(rest)
+
+
+def oom_policy(writes: Iterable[Write], version: int) -> tuple[Property, ...]:
+    """What a new scope is told of memory.oom.group, which systemd sets again at a reload; it cannot be changed later.
+
+    One before 253 has no word for it, and puts the kernel's default back.
+    """
+    texts = [write.text.strip() for write in writes if write.file == "memory.oom.group"]
+    if not texts or version < _OOM_POLICY_SINCE:
+        return ()
+    return (("OOMPolicy", ("s", "kill" if texts[-1] == "1" else "continue")),)
 
 
 def _plain(write: Write) -> Write:

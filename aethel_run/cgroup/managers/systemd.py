@@ -12,7 +12,7 @@ from aethel_common.undo import Undo
 from aethel_run.cgroup import limits
 from aethel_run.cgroup.controllers import controllers
 from aethel_run.cgroup.managers.bus import SYSTEM_BUS, Systemd1, systemd
-from aethel_run.cgroup.managers.properties import Property, device_properties, render
+from aethel_run.cgroup.managers.properties import Property, device_properties, oom_policy, render
 from aethel_run.cgroup.managers.unit import Unit
 from aethel_run.cgroup.tree import Cgroup, mount_point
 from aethel_run.spec.resources import Resources
@@ -43,11 +43,17 @@ class Systemd:
         """Start the scope around that process. Raises AethelError, OSError."""
         with systemd(self._address) as manager, Undo() as undo:
             cgroup = self._cgroup(manager)
-            properties, rest = render(limits.writes(resources), manager.version())
+            writes, version = limits.writes(resources), manager.version()
+            properties, rest = render(writes, version)
             manager.reset_failed(self.unit.name)  # one of that name may be left from a boot's earlier hours
             manager.start_transient(
                 self.unit.name,
-                (*_scope(self.unit, pid), *device_properties(resources.devices), *properties),
+                (
+                    *_scope(self.unit, pid),
+                    *device_properties(resources.devices),
+                    *properties,
+                    *oom_policy(writes, version),
+                ),
             )
             undo.later(lambda: manager.stop(self.unit.name))
             for write in rest:
