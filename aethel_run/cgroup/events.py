@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from aethel_run.cgroup.stats import IO, Cpu, Device, Hugetlb, Memory, Pids, Pressure, Stats, Usage
+from aethel_run.cgroup.figures import IO, Cpu, Device, Hugetlb, Memory, Pids, Pressure, Stats, Usage
 
 _MAX: Final = (1 << 64) - 1
 

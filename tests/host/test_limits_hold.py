@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from aethel_common.errors import InvalidArgument, WrongState
-from aethel_run.cgroup import events, freezer, stats
+from aethel_run.cgroup import events, figures, freezer, stats
 from aethel_run.cgroup.managers.cgroupfs import Cgroupfs
 from aethel_run.cgroup.tree import Cgroup, mount_point
 from aethel_run.spec.resources import Resources
@@ -251,7 +251,7 @@ def test_all_figures_are_there_and_reach_the_event(manager: Cgroupfs) -> None:
     with running_in(cgroup, "sleep", "60"):
         found = stats.read(cgroup)
         assert found.memory is not None
-        assert found.pids == stats.Pids(current=1, limit=50)
+        assert found.pids == figures.Pids(current=1, limit=50)
         assert 0 < found.memory.without_cache <= found.memory.usage.current < 100 * MIB
         data = json.loads(events.stats_line("x", found))["data"]
     assert data["memory"]["usage"]["limit"] == 100 * MIB

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aethel_common.errors import InvalidSpec, NotFound, TimedOut, Unavailable, Unsupported
-from aethel_run.cgroup import events, freezer, limits, stats, walk
+from aethel_run.cgroup import events, figures, freezer, limits, stats, walk
 from aethel_run.cgroup.controllers import controllers
 from aethel_run.cgroup.managers.disabled import Disabled
 from aethel_run.cgroup.managers.properties import INFINITY, bits, oom_policy, render
@@ -70,10 +73,9 @@ def test_controllers_are_those_at_the_top_of_the_tree(tmp_path: Path) -> None:
         controllers(Path("/proc/x"))
 
 
+@settings(deadline=None)
 @given(st.recursive(st.just({}), lambda inner: st.dictionaries(st.sampled_from("abc"), inner), max_leaves=12))
 def test_a_walk_meets_all_that_is_below_and_children_first(tree: dict[str, Any]) -> None:
-    import tempfile
-
     def build(at: Path, inside: dict[str, Any]) -> list[Path]:
         made: list[Path] = []
         for name, below in inside.items():
@@ -139,16 +141,16 @@ def test_figures_are_read(full: Cgroup) -> None:
     assert found.cpu.pressure is not None
     assert found.cpu.pressure.some.avg10 == 1.5
     assert (found.memory.usage.limit, found.memory.usage.peak, found.memory.without_cache) == (None, 2000, 700)
-    assert found.memory.swap == stats.Usage(current=5, limit=50)
+    assert found.memory.swap == figures.Usage(current=5, limit=50)
     assert found.memory.events["oom_kill"] == 1
-    assert found.pids == stats.Pids(current=3, limit=10)
+    assert found.pids == figures.Pids(current=3, limit=10)
     assert found.io.devices[0].values["wbytes"] == 8192
-    assert found.io.devices[1] == stats.Device(major=7, minor=0, values={})
+    assert found.io.devices[1] == figures.Device(major=7, minor=0, values={})
     assert found.rdma["mlx4_0"].limit == {"hca_handle": None, "hca_object": 3000}
 
 
 def test_what_is_not_there_is_absent_and_not_nought(tmp_path: Path) -> None:
-    assert stats.read(Cgroup(tmp_path)) == stats.Stats()
+    assert stats.read(Cgroup(tmp_path)) == figures.Stats()
     with pytest.raises(NotFound):
         stats.read(Cgroup(tmp_path / "gone"))
 
@@ -157,7 +159,7 @@ def test_only_what_is_asked_for_is_read(full: Cgroup) -> None:
     found = stats.read(full, Part.CPU | Part.PIDS)
     assert found.cpu is not None
     assert found.cpu.pressure is None
-    assert found == stats.Stats(cpu=found.cpu, pids=found.pids)
+    assert found == figures.Stats(cpu=found.cpu, pids=found.pids)
 
 
 def test_events_speak_as_runc_does(full: Cgroup) -> None:
@@ -344,3 +346,14 @@ def test_only_a_cgroup_with_a_freezer_freezes(tmp_path: Path) -> None:
         freezer.pause(Cgroup(tmp_path))
     with pytest.raises(NotFound):
         freezer.pause(Cgroup(tmp_path / "gone"))
+
+
+def test_the_room_loads_no_threads_and_no_dbus_before_systemd_is_asked() -> None:
+    script = """
+import sys, aethel_run.cgroup.managers.manager, aethel_run.cgroup.events
+print([name for name in ("jeepney", "asyncio", "threading", "subprocess", "grpc") if name in sys.modules])
+import aethel_run.cgroup.managers.systemd
+print([name for name in ("asyncio", "threading") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "[]"]

@@ -83,7 +83,7 @@ use = st.tuples(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(rule, max_size=12), st.lists(use, min_size=1, max_size=20))
 def test_the_program_is_the_list(rules: list[Rule], uses: list[tuple[int, int, int, int]]) -> None:
     code = program(rules)
@@ -91,6 +91,7 @@ def test_the_program_is_the_list(rules: list[Rule], uses: list[tuple[int, int, i
         assert run(code, *each) == naive(rules, *each), each
 
 
+@settings(deadline=None)
 @given(st.lists(rule, max_size=12))
 def test_every_instruction_can_be_reached(rules: list[Rule]) -> None:
     """The verifier refuses others."""
@@ -193,6 +194,7 @@ def test_what_systemd_cannot_express_is_refused(rules: list[DeviceRule]) -> None
         device_properties(rules)
 
 
+@settings(deadline=None)
 @given(st.lists(rule, max_size=6), st.lists(use, min_size=1, max_size=20))
 def test_what_systemd_is_told_is_what_the_program_does(
     rules: list[Rule], uses: list[tuple[int, int, int, int]]

@@ -13,16 +13,10 @@ from hypothesis import strategies as st
 from aethel_common.errors import InvalidSpec, Unsupported, WrongState
 from aethel_run.cgroup.blockio import io_weight
 from aethel_run.cgroup.controllers import Controllers
-from aethel_run.cgroup.limits import (
-    Present,
-    check,
-    ignored,
-    needed,
-    present,
-    refuse_below_usage,
-    weight_of_shares,
-    writes,
-)
+from aethel_run.cgroup.cpu import weight_of_shares
+from aethel_run.cgroup.limits import check, ignored, needed, writes
+from aethel_run.cgroup.memory import refuse_below_usage
+from aethel_run.cgroup.present import Present, present
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.spec.resources import Memory, Resources
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from aethel_common.errors import NotPermitted, Unsupported, WrongState
 from aethel_common.undo import Undo
-from aethel_run.cgroup import devices, freezer, limits
+from aethel_run.cgroup import devices, freezer, limits, subtree
 from aethel_run.cgroup.controllers import controllers
-from aethel_run.cgroup.tree import Cgroup, unmake
+from aethel_run.cgroup.present import present
+from aethel_run.cgroup.tree import Cgroup
 from aethel_run.spec.resources import DeviceRule, Resources
 
 _WHOLE_RANGE: Final = ("0", "0", "4294967295")
@@ -38,7 +39,7 @@ class Cgroupfs:
         self._refuse_unfit()
         with Undo() as undo:
             made = self.cgroup.make(limits.needed(resources))
-            undo.later(lambda: unmake(made))
+            undo.later(lambda: subtree.unmake(made))
             self._account()
             limits.apply(self.cgroup, resources)
             _rule_devices(self.cgroup, resources.devices)
@@ -51,7 +52,7 @@ class Cgroupfs:
 
     def update(self, cgroup: Cgroup, resources: Resources) -> None:
         """Write what is set in `resources`; the rest stays. Controllers that are missing still are enabled."""
-        limits.check(resources, controllers(cgroup.path), limits.present(cgroup))
+        limits.check(resources, controllers(cgroup.path), present(cgroup))
         cgroup.make(limits.needed(resources))
         limits.apply(cgroup, resources)
 

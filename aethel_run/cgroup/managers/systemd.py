@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from aethel_common.undo import Undo
-from aethel_run.cgroup import limits
+from aethel_run.cgroup import limits, memory
 from aethel_run.cgroup.controllers import controllers
 from aethel_run.cgroup.managers.bus import SYSTEM_BUS, Systemd1, systemd
 from aethel_run.cgroup.managers.properties import Property, device_properties, oom_policy, render
 from aethel_run.cgroup.managers.unit import Unit
+from aethel_run.cgroup.present import present
 from aethel_run.cgroup.tree import Cgroup, mount_point
 from aethel_run.spec.resources import Resources
 
@@ -63,9 +64,9 @@ class Systemd:
 
     def update(self, cgroup: Cgroup, resources: Resources) -> None:
         """Tell systemd, then write what it has no word for."""
-        now = limits.present(cgroup)
+        now = present(cgroup)
         limits.check(resources, controllers(cgroup.path), now)
-        limits.refuse_below_usage(resources.memory, now)
+        memory.refuse_below_usage(resources.memory, now)
         with systemd(self._address) as manager:
             properties, rest = render(limits.writes(resources, now), manager.version())
             manager.set_properties(self.unit.name, properties)
