@@ -2,6 +2,7 @@
 
 - `spec`: the document, typed
 - `cgroup`: control groups, v2 only
+- `seccomp`: which system calls a container may make
 - `init`: what the container's first process does, in order; start reading at `init.plan`
 - `process`: what its parent does meanwhile
 - `lifecycle`: the operations: `create`, and `start` on what it returns

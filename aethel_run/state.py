@@ -10,28 +10,28 @@ The status is computed from these and the kernel, never stored. runtime.md#state
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
-from aethel_common import jsonfile, process
-from aethel_common.errors import AlreadyExists, InvalidArgument, NotFound
+from aethel_common import process
+from aethel_common.errors import AlreadyExists, Corrupt, InvalidArgument, NotFound
 from aethel_run.cgroup.tree import Cgroup
-from aethel_run.spec.config import Spec
-from aethel_run.spec.load import decode
-from aethel_run.spec.state import State, Status
+from aethel_run.status import Status
+
+if TYPE_CHECKING:
+    from aethel_run.spec.config import Spec
+    from aethel_run.spec.state import State
 
 _ID: Final = re.compile(r"[\w+.-]{1,1024}", re.ASCII)
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of the creation."""
+class Record(NamedTuple):
+    """Facts of the creation, and of the document what most verbs need of it: reading that whole takes its time."""
 
     id: str
     bundle: str
@@ -43,8 +43,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     start_time: int
     """Field 22 of /proc/PID/stat."""
-    cgroup: str = ""
+    cgroup: str
     """The path of its directory; empty without one."""
+    oci_version: str
+    annotations: dict[str, str]
+    shares_pids: bool
+    """It has no PID namespace to itself."""
+    has_poststop: bool
+    """Hooks are due when it is deleted."""
     without: tuple[str, ...] = ()
     """Protections that it was made without, for teaching."""
 
@@ -71,16 +77,21 @@ class Container:
     def record(self) -> Record:
         """The facts. Raises NotFound while it is being made, Corrupt."""
         if self._record is None:
+            path = self.directory / "state.json"
             try:
-                self._record = jsonfile.read(self.directory / "state.json", Record)
+                self._record = Record(**json.loads(path.read_bytes()))
             except FileNotFoundError:
                 raise NotFound("container does not exist") from None
+            except (ValueError, TypeError) as error:
+                raise Corrupt(f"{path}: {error}") from error
         return self._record
 
     @property
     def spec(self) -> Spec:
         """The document that it was made from."""
         if self._spec is None:
+            from aethel_run.spec.load import decode  # most verbs get on without
+
             self._spec = decode((self.directory / "config.json").read_bytes())
         return self._spec
 
@@ -91,7 +102,9 @@ class Container:
 
     def write(self, record: Record) -> None:
         """Remember; from here on the container is known."""
-        jsonfile.replace(self.directory / "state.json", record)
+        path, temporary = self.directory / "state.json", self.directory / ".state.json"
+        temporary.write_text(json.dumps(record._asdict()))
+        temporary.rename(path)
         self._record = record
 
     @property
@@ -111,16 +124,18 @@ class Container:
         cgroup = self.cgroup
         return Status.PAUSED if cgroup is not None and cgroup.is_frozen() else Status.RUNNING
 
-    def state(self) -> State:
-        """The document of runtime.md#state."""
-        status = self.status
+    def state(self, status: Status) -> State:
+        """What hooks are told of it at that moment. runtime.md#state"""
+        from aethel_run.spec.state import State  # as above
+
+        record = self.record
         return State(
-            oci_version=self.spec.oci_version,
+            oci_version=record.oci_version,
             id=self.id,
             status=status,
-            pid=0 if status is Status.STOPPED else self.record.pid,
-            bundle=self.record.bundle,
-            annotations=marked(self.spec.annotations, self.record.without),
+            pid=0 if status is Status.STOPPED else record.pid,
+            bundle=record.bundle,
+            annotations=record.annotations,
         )
 
     @contextmanager
@@ -140,7 +155,12 @@ class Container:
 
     def forget(self) -> None:
         """Remove the directory. Idempotent."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        for name in ("gate.sock", ".state.json", "config.json", "state.json"):
+            (self.directory / name).unlink(missing_ok=True)
+        try:
+            self.directory.rmdir()
+        except FileNotFoundError:
+            pass
 
 
 class Store:

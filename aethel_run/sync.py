@@ -9,7 +9,9 @@
               <---------------------    HooksPlease              (with prestart or createRuntime hooks)
     runs them; HooksDone ----------->
               <---------------------    Ready | Failed
-    Start -------------------------->   last steps, execve
+    Start -------------------------->   last steps
+              <---------------------    Listener                 (with a seccomp agent)
+    sends it there; ListenerGiven -->   execve
               <---------------------    end of file: execve closed the socket | Failed
 
 A parent that dies closes the socket too, and init, which waits at Go or Start, ends. Where the container is to outlive
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aethel_common.errors import AethelError, CannotExecute, CommandNotFound, InvalidSpec, StepFailed
+from aethel_common.errors import AethelError, CannotExecute, CommandNotFound, StepFailed
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import State
 
@@ -58,6 +60,16 @@ class HooksPlease(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Everything is mounted, nothing pivoted: time for the hooks of the host's side."""
 
 
+class Listener(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A filter with SCMP_ACT_NOTIFY is in force; its listener is that descriptor of init, to be given to the agent."""
+
+    fd: int
+
+
+class ListenerGiven(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The agent has it."""
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Set up; at the gate."""
 
@@ -84,15 +96,15 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     def error(self) -> AethelError:
         """What the parent raises."""
-        for kind in (CommandNotFound, CannotExecute, InvalidSpec):
+        for kind in (CommandNotFound, CannotExecute):
             if self.kind == kind.__name__:
                 return kind(self.text)
         return StepFailed(f"{self.step}: {self.text}", hint=f"see {self.man}", step=self.step, errno=self.errno)
 
 
 _encode = msgspec.json.Encoder().encode
-ToInit = Go | Start | HooksDone
-FromInit = Cloned | Console | HooksPlease | Ready | Failed
+ToInit = Go | Start | HooksDone | ListenerGiven
+FromInit = Cloned | Console | HooksPlease | Listener | Ready | Failed
 to_init = msgspec.json.Decoder(ToInit).decode
 from_init = msgspec.json.Decoder(FromInit).decode
 

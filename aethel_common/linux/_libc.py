@@ -5,12 +5,17 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Final
 
-from aethel_common.linux.trace import Fd, Record, show, trace
+from aethel_common.linux.trace import Fd, Record, hexadecimal, show, trace
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+_POINTED: Final[dict[type, Callable[[int], object]]] = {Fd: Fd, ctypes.c_void_p: hexadecimal}
+"""What a plain number means as an argument of that C type."""
 
 
 class Syscall:
@@ -65,7 +70,7 @@ class Syscall:
     def _shown(self, arguments: tuple[object, ...], types: tuple[type, ...]) -> dict[int, str]:
         """Those of some types, by their places."""
         return {
-            index: show(Fd(argument) if kind is Fd and isinstance(argument, int) else argument)
+            index: show(_POINTED[kind](argument) if kind in _POINTED and type(argument) is int else argument)
             for index, (kind, argument) in enumerate(zip(self._types, arguments, strict=True))
             if kind in types
         }

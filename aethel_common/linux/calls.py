@@ -12,11 +12,29 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from aethel_common.linux.paths import Open
 from aethel_common.linux.symbols import Flags, Number
 from aethel_common.linux.trace import AT_FDCWD, Fd, Record, Word, octal, show, told, trace
 
 T = TypeVar("T")
+A = TypeVar("A", int, bytes)
+
+
+class Open(Flags, prefix="O_"):
+    """asm-generic/fcntl.h, the numbers of this machine; callers use those of `os`."""
+
+    RDONLY = os.O_RDONLY
+    WRONLY = os.O_WRONLY
+    RDWR = os.O_RDWR
+    CREAT = os.O_CREAT
+    EXCL = os.O_EXCL
+    NOCTTY = os.O_NOCTTY
+    TRUNC = os.O_TRUNC
+    APPEND = os.O_APPEND
+    NONBLOCK = os.O_NONBLOCK
+    DIRECTORY = os.O_DIRECTORY
+    NOFOLLOW = os.O_NOFOLLOW
+    CLOEXEC = os.O_CLOEXEC
+    PATH = os.O_PATH
 
 
 class Terminal(Number, prefix="TIOC"):
@@ -105,6 +123,16 @@ def symlink(target: str, path: str, *, dir_fd: int | None = None) -> None:
     told(name, (target, *where, path), lambda: os.symlink(target, path, dir_fd=dir_fd), trace.sink)
 
 
+def chown(path: str, uid: int, gid: int) -> None:
+    """man 2 chown"""
+    _call("chown", os.chown, (path, uid, gid))
+
+
+def chmod(path: str, mode: int) -> None:
+    """man 2 chmod"""
+    _call("chmod", os.chmod, (path, mode), lambda each: each, octal)
+
+
 def fchown(fd: int, uid: int, gid: int) -> None:
     """man 2 fchown"""
     _call("fchown", os.fchown, (fd, uid, gid), Fd)
@@ -122,12 +150,13 @@ def dup2(fd: int, target: int) -> None:
 
 def duplicate_above(fd: int, lowest: int) -> int:
     """A copy with a number of at least `lowest`, the caller's. man 2 fcntl"""
-    return _call("fcntl", fcntl.fcntl, (fd, fcntl.F_DUPFD_CLOEXEC, lowest), Fd, _Descriptor)
+    return int(_call("fcntl", fcntl.fcntl, (fd, fcntl.F_DUPFD_CLOEXEC, lowest), Fd, _Descriptor))
 
 
-def ioctl(fd: int, request: Terminal, argument: int | bytes = 0) -> int | bytes:
-    """man 2 ioctl_tty"""
-    return _call("ioctl", fcntl.ioctl, (fd, request, argument), Fd)
+def ioctl(fd: int, request: Terminal, argument: A) -> A:
+    """What the kernel makes of the argument, or of bytes their new contents. man 2 ioctl_tty"""
+    result: A = _call("ioctl", fcntl.ioctl, (fd, request, argument), Fd)
+    return result
 
 
 def setsid() -> None:
@@ -152,7 +181,7 @@ def setresuid(real: int, effective: int, saved: int) -> None:
 
 def umask(mask: int) -> int:
     """The mask before. man 2 umask"""
-    return _call("umask", os.umask, (mask,), octal)
+    return int(_call("umask", os.umask, (mask,), octal))
 
 
 def default_action(number: signal.Signals | int) -> None:
@@ -179,7 +208,7 @@ def execve(path: str, arguments: Sequence[str], environment: Mapping[str, str]) 
         raise
 
 
-def _call(name: str, call: Callable[..., T], arguments: Sequence[Any], *meanings: Callable[[Any], object]) -> T:
+def _call(name: str, call: Callable[..., Any], arguments: Sequence[Any], *meanings: Callable[[Any], object]) -> Any:
     """`meanings`: what the first arguments are; the others are shown as they are."""
     if trace.sink is None:
         return call(*arguments)

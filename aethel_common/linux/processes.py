@@ -51,6 +51,7 @@ class _Name(Struct):
 
 _prctl_name: Final = _Name()
 _close_range: Final = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_int, number=436)
+_pidfd_getfd: Final = Syscall("pidfd_getfd", ctypes.c_int, ctypes.c_int, ctypes.c_uint, number=438)
 _keyctl: Final = Syscall("keyctl", ctypes.c_int, ctypes.c_char_p, number=_NR_KEYCTL)
 
 
@@ -63,6 +64,11 @@ def pid_of(pidfd: int) -> int:
     """The number that this PID namespace has for it; -1 once it is reaped, 0 where it cannot be seen. man 2 pidfd_open"""
     with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(b"Pid:"))
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A duplicate, close-on-exec and the caller's, of descriptor `fd` of that process. man 2 pidfd_getfd"""
+    return _pidfd_getfd(pidfd, fd, 0)
 
 
 def set_cloexec_from(first_fd: int) -> None:

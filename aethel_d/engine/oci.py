@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -10,11 +11,12 @@ import msgspec
 
 from aethel_d.engine.containers import ID_RANGE_SIZE
 from aethel_d.engine.model import Container, ContainerConfig, NetworkMode
+from aethel_run.seccomp.profile import default_profile
 from aethel_run.spec.config import Root, Spec
 from aethel_run.spec.linux import IdMapping, Linux, Namespace, NamespaceType
 from aethel_run.spec.mounts import Mount
 from aethel_run.spec.process import Process
-from aethel_run.spec.template import default_spec
+from aethel_run.spec.template import DEFAULT_CAPABILITIES, default_spec
 from aethel_storage.oci.documents import RunConfig
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -40,7 +42,7 @@ def spec(container: Container, *, etc: Path, cgroup: str, annotations: Mapping[s
         hostname=container.hostname,
         root=Root(path="rootfs", readonly=container.config.read_only),
         process=_process(base.process, container),
-        mounts=(*_kernel_mounts(base.mounts, container), *_etc_mounts(etc)),
+        mounts=(*base.mounts, *_etc_mounts(container, etc)),
         linux=_linux(base.linux, container, cgroup),
         annotations=dict(annotations),
     )
@@ -57,39 +59,33 @@ def _process(base: Process, container: Container) -> Process:
     )
 
 
-def _kernel_mounts(mounts: tuple[Mount, ...], container: Container) -> tuple[Mount, ...]:
-    """Sysfs belongs to the owner of the network namespace: who shares the host's can only be shown the host's /sys."""
-    if container.config.network is not NetworkMode.HOST or not container.config.private_users:
-        return mounts
-    host_sys = Mount(
-        destination="/sys",
-        type="bind",
-        source="/sys",
-        options=("rbind", "rprivate", "nosuid", "noexec", "nodev", "rro"),
-    )
-    return tuple(host_sys if mount.destination == "/sys" else mount for mount in mounts)
-
-
-def _etc_mounts(etc: Path) -> tuple[Mount, ...]:
+def _etc_mounts(container: Container, etc: Path) -> tuple[Mount, ...]:
     return tuple(
-        Mount(destination=f"/etc/{name}", type="bind", source=str(etc / name), options=("rbind", "rprivate"))
+        Mount(destination=f"/etc/{name}", type="bind", source=str(etc / name), options=_bind_options(container))
         for name in ("hosts", "hostname", "resolv.conf")
     )
 
 
+def _bind_options(container: Container) -> tuple[str, ...]:
+    """With a user namespace idmapped, so that ownership looks inside as it does on the host."""
+    return ("rbind", "rprivate", *(("ridmap",) if container.id_base is not None else ()))
+
+
 def _linux(base: Linux, container: Container, cgroup: str) -> Linux:
+    base = msgspec.structs.replace(
+        base, seccomp=default_profile(frozenset(DEFAULT_CAPABILITIES), os.uname().machine), cgroups_path=cgroup
+    )
     namespaces = tuple(
         namespace
         for namespace in base.namespaces
         if not (namespace.type is NamespaceType.NETWORK and container.config.network is NetworkMode.HOST)
     )
     if container.id_base is None:
-        return msgspec.structs.replace(base, namespaces=namespaces, cgroups_path=cgroup)
+        return msgspec.structs.replace(base, namespaces=namespaces)
     mapping = (IdMapping(container_id=0, host_id=container.id_base, size=ID_RANGE_SIZE),)
     return msgspec.structs.replace(
         base,
         namespaces=(*namespaces, Namespace(type=NamespaceType.USER)),
         uid_mappings=mapping,
         gid_mappings=mapping,
-        cgroups_path=cgroup,
     )

@@ -16,6 +16,7 @@ from aethel_common import fdsocket
 from aethel_common.linux import processes
 from aethel_d.monitor import main as monitor
 from aethel_d.monitor import protocol
+from aethel_run.seccomp import compile as _  # noqa: F401 -- used by every monitor, and imported late by who may do without
 
 SOCKET_FD = 3
 """Where the daemon puts our end of the socket; posix_spawn(3) file actions."""

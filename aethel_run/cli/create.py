@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aethel_run.cli import arguments
 from aethel_run.cli.explaining import add_explain, explaining, valued
 from aethel_run.cli.main import Globals
-from aethel_run.operations.create import Options
 from aethel_run.state import Store
+
+if TYPE_CHECKING:
+    from aethel_run.operations.create import Options
 
 
 def create(common: Globals, words: Sequence[str]) -> int:
@@ -76,6 +79,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _options(options: argparse.Namespace) -> Options:
+    from aethel_run.operations.create import Options
+
     return Options(
         console_socket=options.console_socket,
         pid_file=options.pid_file,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-
-import msgspec
 
 from aethel_run.cli import arguments
 from aethel_run.cli.main import Globals
@@ -15,7 +14,7 @@ from aethel_run.state import Store
 def state(common: Globals, words: Sequence[str]) -> int:
     """state ID"""
     options = arguments.parser("state", "Print the state of a container, as JSON.").parse_args(words)
-    print(_pretty(query.line(arguments.find(common, options.id))))
+    print(json.dumps(query.line(arguments.find(common, options.id)).document, indent=2))
     return 0
 
 
@@ -30,9 +29,9 @@ def list(common: Globals, words: Sequence[str]) -> int:
         for each in found:
             print(each.id)
     elif options.format == "json":
-        print(msgspec.json.encode(found).decode())
+        print(json.dumps([each.document for each in found]))
     else:
-        rows = [(each.id, str(each.pid), each.status.value, each.bundle, each.created, each.owner) for each in found]
+        rows = [(each.id, str(each.pid), each.status, each.bundle, each.created, each.owner) for each in found]
         _print_table(("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"), rows)
     return 0
 
@@ -44,7 +43,7 @@ def ps(common: Globals, words: Sequence[str]) -> int:
     options, given = parser.parse_known_args(words)
     pids = query.pids(arguments.find(common, options.id))
     if options.format == "json":
-        print(msgspec.json.encode(pids).decode())
+        print(json.dumps(pids))
         return 0
     return _ps(pids, given or ["-ef"])
 
@@ -59,10 +58,6 @@ def _ps(pids: Sequence[int], given: Sequence[str]) -> int:
     wanted = {str(pid) for pid in pids}
     print("\n".join((head, *(row for row in rest if row.split()[column] in wanted))))
     return done.returncode
-
-
-def _pretty(document: msgspec.Struct) -> str:
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

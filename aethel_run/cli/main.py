@@ -7,9 +7,8 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from aethel_common.errors import AethelError, Unsupported, from_os
 from aethel_run.cli.log import Log
@@ -36,8 +35,7 @@ _VERBS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Globals:
+class Globals(NamedTuple):
     """What was said before the verb."""
 
     root: Path
@@ -86,6 +84,9 @@ def _fail(log: Log, verb: str, error: AethelError) -> int:
 def _split(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = _parser()
     options = parser.parse_args(words)
+    if options.version:
+        print(_version())
+        sys.exit(0)
     if options.verb is None:
         parser.print_help()
         sys.exit(0)
@@ -110,14 +111,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--systemd-cgroup", action="store_true", help="have systemd make the cgroups")
     parser.add_argument("--cgroup-manager", choices=("cgroupfs", "systemd", "disabled"), help="cgroupfs")
     parser.add_argument("--rootless", default="auto", choices=("auto", "true", "false"), help="found out by itself")
-    parser.add_argument("-v", "--version", action="version", version=_version())
+    parser.add_argument("-v", "--version", action="store_true", help="print the version")
     parser.add_argument("verb", nargs="?", metavar="COMMAND")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="...")
     return parser
 
 
 def _version() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import version  # costs more than most verbs
 
     return f"aethel-run version {version('aethelred')}\nspec: 1.3.0"
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import State
+
+if TYPE_CHECKING:
+    from aethel_run.seccomp.compile import Filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,8 @@ class Init:
     sync: socket.socket
     state: State
     """What hooks are told."""
+    filter: Filter | None = None
+    """The document's seccomp profile, compiled."""
     preserved_fds: int = 0
     """How many descriptors from 3 on stay open for the program."""
     without: frozenset[str] = frozenset()

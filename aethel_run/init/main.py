@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NoReturn
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn
 
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError
@@ -18,6 +18,9 @@ from aethel_run.init.context import Init
 from aethel_run.init.plan import JOIN_STEPS, PLACES, SETUP_STEPS, START_STEPS
 from aethel_run.init.step import Failure, run_steps
 from aethel_run.spec.config import Spec
+
+if TYPE_CHECKING:
+    from aethel_run.seccomp.compile import Filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class Birthright:
     sync: socket.socket
     gate: socket.socket | None = None
     """Listens; who connects may say Start. None: the parent says it."""
+    filter: Filter | None = None
     preserved_fds: int = 0
     without: frozenset[str] = frozenset()
     """Steps that are left out."""
@@ -44,7 +48,7 @@ def run(given: Birthright) -> NoReturn:
         run_steps(SETUP_STEPS, init)
         fdsocket.send(sock, sync.encode(sync.Ready()))
         sock = _await_start(given)
-        run_steps(START_STEPS, init)
+        run_steps(START_STEPS, replace(init, sync=sock))
     except Failure as failure:
         _tell(sock, failure)
     except Exception as error:  # noqa: BLE001 -- the border of the process: nobody else will ever hear of it
@@ -84,6 +88,7 @@ def _await_go(given: Birthright) -> Init | None:
         stdio=given.stdio,
         sync=given.sync,
         state=go.state,
+        filter=given.filter,
         preserved_fds=given.preserved_fds,
         without=given.without,
     )

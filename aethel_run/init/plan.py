@@ -6,6 +6,7 @@ from aethel_run.init.steps import (
     devices,
     execute,
     filesystems,
+    filters,
     hardening,
     hooks,
     identity,
@@ -36,13 +37,13 @@ SETUP_STEPS = (
     devices.create_devices,
     devices.link_devices,
     terminal.open_console,
+    filesystems.make_tmpfs_read_only,
     # While both roots can be reached: the host's hooks find its files, the container's mounts are all there.
     hooks.await_runtime_hooks,
     hooks.run_create_container_hooks,
-    # Through the container's own /proc, while it can still be written.
+    # While the host's /proc is whole: only then may a user namespace mount a private one to write through.
     hardening.write_sysctls,
-    # Through a procfs of our own, which the kernel gives only while the container's is wholly visible. What is executed
-    # from here on, hooks included, is confined.
+    # What is executed from here on is confined.
     labels.set_apparmor_profile,
     labels.set_selinux_label,
     hardening.mask_paths,
@@ -50,6 +51,7 @@ SETUP_STEPS = (
     # From here on no path leads to the host.
     root.pivot_into_rootfs,
     root.detach_old_root,
+    root.set_root_propagation,
     root.make_root_read_only,
     # What outranks others, the parent gives from outside: see process.attributes.
     scheduling.set_memory_policy,
@@ -61,15 +63,18 @@ START_STEPS = (
     hooks.run_start_container_hooks,
     identity.enter_working_directory,
     identity.set_umask,
+    execute.connect_stdio,
+    execute.reset_signals,
+    # CVE-2024-21626 was a descriptor of a host directory that stayed open.
+    execute.close_descriptors,
     # The bounding set and the ids need privileges that the sets, set afterwards, take away.
     identity.drop_bounding_set,
     identity.set_ids,
+    # As late as can be: every step behind a filter needs to be allowed by it.
+    filters.load_filter_by_privilege,
     identity.set_capabilities,
     hardening.set_no_new_privs,
-    execute.connect_stdio,
-    execute.reset_signals,
-    # Last before execve: CVE-2024-21626 was a descriptor of a host directory that stayed open.
-    execute.close_descriptors,
+    filters.load_filter,
     execute.execute,
 )
 """After the gate; the last one does not return."""
@@ -85,16 +90,7 @@ JOIN_STEPS = (
     labels.set_selinux_label,
     scheduling.set_memory_policy,
     scheduling.set_personality,
-    identity.enter_working_directory,
-    identity.set_umask,
-    identity.drop_bounding_set,
-    identity.set_ids,
-    identity.set_capabilities,
-    hardening.set_no_new_privs,
-    execute.connect_stdio,
-    execute.reset_signals,
-    execute.close_descriptors,
-    execute.execute,
+    *START_STEPS[1:],
 )
 """For exec; the last one does not return."""
 

@@ -17,8 +17,8 @@ from aethel_run.spec.linux import NamespaceType
 ANYWHERE: Final[Mapping[str, str]] = {
     "set_no_new_privs": "a set-user-id program gives its caller the owner's privileges again",
     "make_root_read_only": "the program can write to its root",
-    "load_seccomp_filter": "every system call of the kernel can be made",
-    "load_seccomp_filter_early": "every system call of the kernel can be made",
+    "load_filter": "every system call of the kernel can be made",
+    "load_filter_by_privilege": "every system call of the kernel can be made",
 }
 """Left out, the program is as free as a container's programs are with many runtimes by default."""
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from aethel_common import fdsocket
 from aethel_run import hooks, story, sync
 from aethel_run.cgroup.tree import Cgroup
-from aethel_run.process import affinity, attributes, netdevices, stdio
-from aethel_run.process.sources import open_source
+from aethel_run.process import affinity, attributes, netdevices, sources, stdio
+from aethel_run.process.sources import needs_sources
 from aethel_run.spec.config import Spec
-from aethel_run.spec.mounts import Mount, is_bind
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import State
 from aethel_run.story import act
@@ -44,16 +43,10 @@ def open_root(open_rootfs: Callable[[int | None], int], userns_fd: int | None) -
     return open_rootfs(userns_fd)
 
 
-@act(
-    man="open_tree(2) mount_setattr(2)",
-    when=lambda spec: any(is_bind(mount) for mount in spec.mounts),
-    only="with bind mounts",
-)
-def open_sources(binds: Iterable[Mount], userns_fd: int | None, fds: list[int]) -> None:
+@act(man="open_tree(2) mount_setattr(2)", when=needs_sources, only="with bind mounts")
+def open_sources(spec: Spec, userns_fd: int | None, bundle: str) -> dict[int, int]:
     """Open what is bound in from the host, which init may not be able to reach."""
-    for mount in binds:
-        # One by one: what is open already is the caller's to close when the next fails.
-        fds.append(open_source(mount, userns_fd))
+    return sources.open_sources(spec, userns_fd, bundle)
 
 
 @act(

@@ -17,14 +17,15 @@ from aethel_run import sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
 from aethel_run.lifecycle import acts
-from aethel_run.process import conversation, idmap, joins, preconditions
+from aethel_run.process import conversation, filters, idmap, joins, preconditions
 from aethel_run.process.children import kill_and_reap
+from aethel_run.process.sources import needs_sources
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
-from aethel_run.spec.mounts import is_bind
 from aethel_run.spec.process import NOTHING_TO_RUN, Process
-from aethel_run.spec.state import NOBODY, State, Status
+from aethel_run.spec.state import NOBODY, State
+from aethel_run.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class CreateOptions:
 
     open_rootfs: Callable[[int | None], int]
     """Given the container's user namespace (or None), the descriptor of a detached mount for the root."""
+    bundle: str = "/"
+    """Where relative sources of bind mounts begin."""
     cgroup: Cgroup | None = None
     """Where the container is born; made by the caller."""
     stdio: tuple[int, int, int] | None = (0, 1, 2)
@@ -61,6 +64,7 @@ class Created:
     console_fd: int | None
     """Master of its terminal."""
     _sync: socket.socket = field(repr=False)
+    _give_listener: Callable[[int], None] = field(repr=False)
 
     def start(self) -> None:
         """Open the gate; returns once execve has happened.
@@ -69,7 +73,7 @@ class Created:
         """
         acts.open_gate(self._sync)
         with self._sync:
-            conversation.await_execve(self._sync)
+            conversation.await_execve(self._sync, self._give_listener)
 
     def abandon(self) -> None:
         """Kill and reap init, and close everything."""
@@ -101,7 +105,8 @@ def create(spec: Spec, options: CreateOptions) -> Created:
         if console_fd is not None:
             undo.later(partial(os.close, console_fd))
         acts.give_attributes(child.pid, spec.process or NOTHING_TO_RUN)
-        created = Created(child.pid, child.pidfd, start_time(child.pid), console_fd, ours)
+        give_listener = filters.giver(spec, child.pidfd, child.pid, state.at(Status.CREATED))
+        created = Created(child.pid, child.pidfd, start_time(child.pid), console_fd, ours, give_listener)
         undo.keep()
     return created
 
@@ -113,6 +118,7 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
         stdio=None if process.terminal else options.stdio,
         sync=theirs,
         gate=options.gate,
+        filter=filters.compiled(spec),
         preserved_fds=options.preserved_fds,
         without=options.without,
     )
@@ -152,12 +158,11 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
         options.namespaces_ready(child.pid)
         fds.append(acts.open_root(options.open_rootfs, userns_fd))
         process = options.final_process(fds[0], process)
-        binds = tuple(index for index, mount in enumerate(spec.mounts) if is_bind(mount))
-        if binds:
-            acts.open_sources([spec.mounts[index] for index in binds], userns_fd, fds)
+        sources = acts.open_sources(spec, userns_fd, options.bundle) if needs_sources(spec) else {}
+        fds.extend(sources.values())
         if options.stdio is not None:
             acts.give_stdio(options.stdio, process, spec)
-        conversation.send_go(sock, sync.Go(process=process, binds=binds, state=state), fds)
+        conversation.send_go(sock, sync.Go(process=process, binds=tuple(sources), state=state), fds)
     finally:
         for fd in fds:
             os.close(fd)

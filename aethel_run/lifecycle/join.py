@@ -16,12 +16,13 @@ from aethel_common.undo import Undo
 from aethel_run import sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
-from aethel_run.process import affinity, attributes, conversation, joins, preconditions, stdio
+from aethel_run.process import affinity, attributes, conversation, filters, joins, preconditions, stdio
 from aethel_run.process.children import kill_and_reap
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.process import Process
-from aethel_run.spec.state import NOBODY
+from aethel_run.spec.state import NOBODY, State
+from aethel_run.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class Container:
     pid: int
     start_time: int
     cgroup: Cgroup | None = None
+    state: State = NOBODY
+    """What a seccomp agent is told of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,8 @@ def join(container: Container, process: Process, options: JoinOptions) -> Joined
         started = start_time(child.pid)
         process = _prepare(container, process, options, child)
         conversation.send_go(ours, sync.Go(process=process, binds=(), state=NOBODY), [])
-        console_fd = conversation.await_execve(ours)
+        state = container.state.at(Status.RUNNING, container.pid)
+        console_fd = conversation.await_execve(ours, filters.giver(container.spec, child.pidfd, child.pid, state))
         undo.keep()
     return Joined(child.pid, child.pidfd, started, console_fd)
 
@@ -81,6 +85,7 @@ def _spawn(
         spec=container.spec,
         stdio=None if process.terminal else options.stdio,
         sync=theirs,
+        filter=filters.compiled(container.spec),
         preserved_fds=options.preserved_fds,
     )
 

@@ -21,9 +21,11 @@ from aethel_run.lifecycle.create import create as make
 from aethel_run.lifecycle.rootfs import open_directory
 from aethel_run.operations import cgroups, console, notify
 from aethel_run.spec.config import Spec
+from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
-from aethel_run.spec.state import State, Status
+from aethel_run.spec.state import State
 from aethel_run.state import Container, Record, Store, marked
+from aethel_run.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
             spec,
             CreateOptions(
                 open_rootfs=open_directory(rootfs),
+                bundle=str(bundle),
                 cgroup=cgroup,
                 state=state,
                 gate=gate,
@@ -119,7 +122,7 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
         )
     undo.later(created.abandon)
     _tell(created, options, undo)
-    container.write(_record(container.id, bundle, rootfs, created, cgroup, options.without))
+    container.write(_record(container.id, spec, bundle, rootfs, created, cgroup, options.without))
     return created
 
 
@@ -151,7 +154,13 @@ def write_pid_file(path: str, pid: int) -> None:
 
 
 def _record(
-    container_id: str, bundle: Path, rootfs: str, created: Created, cgroup: Cgroup | None, without: tuple[str, ...]
+    container_id: str,
+    spec: Spec,
+    bundle: Path,
+    rootfs: str,
+    created: Created,
+    cgroup: Cgroup | None,
+    without: tuple[str, ...],
 ) -> Record:
     return Record(
         id=container_id,
@@ -162,5 +171,9 @@ def _record(
         pid=created.pid,
         start_time=created.start_time,
         cgroup=str(cgroup.path) if cgroup is not None else "",
+        oci_version=spec.oci_version,
+        annotations=dict(marked(spec.annotations, without)),
+        shares_pids=not spec.linux.has(NamespaceType.PID),
+        has_poststop=bool(spec.hooks.poststop),
         without=tuple(sorted(set(without))),
     )

@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 from aethel_common.errors import AethelError, TimedOut, WrongState
 from aethel_common.process import await_end
-from aethel_run import hooks
 from aethel_run.operations import kill
-from aethel_run.spec.state import Status
 from aethel_run.state import Container
+from aethel_run.status import Status
 
 _KILL_SECONDS = 10.0
 
@@ -29,14 +28,22 @@ def delete(container: Container, warn: Callable[[str], None], *, force: bool = F
             if not force:
                 raise WrongState(f"cannot delete container {container.id} that is not stopped: {container.status}")
             _end(container)
-        # Read before the directory goes.
-        spec, state = container.spec, container.state().at(Status.STOPPED, 0)
+        run_hooks = _poststop(container)  # read before the directory goes
         _remove_cgroup(container)
         container.forget()
     try:
-        hooks.run_all("poststop", spec.hooks.poststop, state)
+        run_hooks()
     except AethelError as error:
         warn(error.message)
+
+
+def _poststop(container: Container) -> Callable[[], None]:
+    if not container.record.has_poststop:
+        return lambda: None
+    from aethel_run import hooks  # rarely needed, and a document to be read
+
+    due, state = container.spec.hooks.poststop, container.state(Status.STOPPED)
+    return lambda: hooks.run_all("poststop", due, state)
 
 
 def _end(container: Container) -> None:

@@ -13,8 +13,8 @@ from aethel_run.lifecycle.join import Joined, JoinOptions, join
 from aethel_run.operations import console, notify
 from aethel_run.operations.create import write_pid_file
 from aethel_run.spec.process import Process
-from aethel_run.spec.state import Status
 from aethel_run.state import Container
+from aethel_run.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,7 @@ def execute(container: Container, process: Process, options: Options) -> Joined:
         pid=record.pid,
         start_time=record.start_time,
         cgroup=_cgroup(container, options.cgroup),
+        state=container.state(status),
     )
     preserved = options.preserve_fds + notify.passed_sockets()
     try:

@@ -8,9 +8,8 @@ import signal
 from aethel_common.errors import WrongState
 from aethel_common.linux import processes
 from aethel_common.process import open_pidfd
-from aethel_run.spec.linux import NamespaceType
-from aethel_run.spec.state import Status
 from aethel_run.state import Container
+from aethel_run.status import Status
 
 
 def kill(container: Container, number: int, *, everyone: bool = False) -> None:
@@ -18,8 +17,7 @@ def kill(container: Container, number: int, *, everyone: bool = False) -> None:
 
     Without a PID namespace of its own, SIGKILL goes to all: the first one's end would not be the others'.
     """
-    shares_pids = not container.spec.linux.has(NamespaceType.PID)
-    if everyone or (shares_pids and number == signal.SIGKILL):
+    if everyone or (container.record.shares_pids and number == signal.SIGKILL):
         if container.status is Status.STOPPED and not _pids(container):
             raise WrongState("container not running")
         kill_all(container, number)

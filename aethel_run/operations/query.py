@@ -3,45 +3,48 @@
 from __future__ import annotations
 
 import pwd
-
-import msgspec
+from typing import NamedTuple
 
 from aethel_common.errors import WrongState
-from aethel_run.spec.document import Document
-from aethel_run.spec.state import Status
 from aethel_run.state import Container, Store
+from aethel_run.status import Status
 
 
-class Line(Document, frozen=True, kw_only=True, omit_defaults=False):
-    """`state` and `list --format json` print it: the specification's state and what runc adds."""
+class Line(NamedTuple):
+    """What `state` and `list` print, by the names they print: the specification's state and what runc adds."""
 
-    oci_version: str
+    ociVersion: str  # noqa: N815
     id: str
     pid: int
-    status: Status
+    status: str
     bundle: str
     rootfs: str
     created: str
     annotations: dict[str, str]
     owner: str
-    without: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
-    """Protections that were left out; only there when there are some."""
+    without: tuple[str, ...] = ()
+    """Protections that were left out."""
+
+    @property
+    def document(self) -> dict[str, object]:
+        """For JSON; of `without` there is a word only when it is not empty."""
+        return {name: value for name, value in self._asdict().items() if name != "without" or value}
 
 
 def line(container: Container) -> Line:
     """One container. Raises NotFound."""
-    state, record = container.state(), container.record
+    status, record = container.status, container.record
     return Line(
-        oci_version=state.oci_version,
-        id=state.id,
-        pid=state.pid,
-        status=state.status,
-        bundle=state.bundle,
+        ociVersion=record.oci_version,
+        id=container.id,
+        pid=0 if status is Status.STOPPED else record.pid,
+        status=status.value,
+        bundle=record.bundle,
         rootfs=record.rootfs,
         created=record.created,
-        annotations=dict(state.annotations),
+        annotations=record.annotations,
         owner=_user(record.owner),
-        without=record.without or msgspec.UNSET,
+        without=tuple(record.without),
     )
 
 

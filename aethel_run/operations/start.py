@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError, InvalidSpec, WrongState
+from aethel_common.process import open_pidfd
 from aethel_run.lifecycle import acts
 from aethel_run.operations import kill
-from aethel_run.process import conversation
-from aethel_run.spec.state import Status
+from aethel_run.process import conversation, filters
 from aethel_run.state import Container
+from aethel_run.status import Status
 
 
 def start(container: Container) -> None:
@@ -28,9 +30,22 @@ def start(container: Container) -> None:
             acts.open_gate(sock)
             # Whoever comes next must not wait at a gate where nobody is.
             container.gate.unlink()
-            conversation.await_execve(sock)
+            _await_execve(container, sock)
     if container.spec.hooks.poststart:
         _run_poststart_hooks(container)
+
+
+def _await_execve(container: Container, sock: socket.socket) -> None:
+    record = container.record
+    try:
+        pidfd = open_pidfd(record.pid, record.start_time)
+    except ProcessLookupError:
+        raise WrongState("cannot start a container that has stopped") from None
+    try:
+        state = container.state(Status.CREATED)
+        conversation.await_execve(sock, filters.giver(container.spec, pidfd, record.pid, state))
+    finally:
+        os.close(pidfd)
 
 
 def _connect(container: Container) -> socket.socket:
@@ -41,7 +56,7 @@ def _connect(container: Container) -> socket.socket:
 
 
 def _run_poststart_hooks(container: Container) -> None:
-    state = container.state().at(Status.RUNNING, container.record.pid)
+    state = container.state(Status.RUNNING)
     try:
         acts.run_poststart_hooks(container.spec, state)
     except AethelError:

@@ -42,10 +42,11 @@ def await_ready(sock: socket.socket, run_hooks: Callable[[], None]) -> int | Non
         raise
 
 
-def await_execve(sock: socket.socket) -> int | None:
+def await_execve(sock: socket.socket, give_listener: Callable[[int], None]) -> int | None:
     """Wait until init has become the user's program; of one that joins, the terminal's master if there is one.
 
-    The socket's end is the sign: execve closed it (or init died, which its exit status will tell). Raises what failed.
+    The socket's end is the sign: execve closed it (or init died, which its exit status will tell). `give_listener` gets
+    the number that a seccomp listener has in init. Raises what failed.
     """
     console_fd: int | None = None
     try:
@@ -53,10 +54,14 @@ def await_execve(sock: socket.socket) -> int | None:
             message, fds = _receive(sock)
             if not message:
                 return console_fd
-            answer = sync.from_init(message)
-            if isinstance(answer, sync.Failed):
-                raise answer.error()
-            console_fd = fds[0]
+            match sync.from_init(message):
+                case sync.Failed() as failed:
+                    raise failed.error()
+                case sync.Console():
+                    console_fd = fds[0]
+                case sync.Listener(fd=number):
+                    give_listener(number)
+                    fdsocket.send(sock, sync.encode(sync.ListenerGiven()))
     except BaseException:
         if console_fd is not None:
             os.close(console_fd)

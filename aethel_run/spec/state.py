@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 import msgspec
 
 from aethel_run.spec.document import Document
-
-
-class Status(StrEnum):
-    """runtime.md#state; `paused` is an addition that every runtime has."""
-
-    CREATING = "creating"
-    CREATED = "created"
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPED = "stopped"
+from aethel_run.status import Status
 
 
 class State(Document, frozen=True, kw_only=True, omit_defaults=False):

@@ -9,7 +9,7 @@ from aethel_common.errors import AethelError
 from aethel_run import hooks, sync
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
-from aethel_run.spec.state import Status
+from aethel_run.status import Status
 
 
 @step(man="fork(2) execve(2)", when=lambda init: bool(init.spec.hooks.prestart or init.spec.hooks.create_runtime))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from aethel_common.linux import namespaces, processes
+from aethel_common.linux import calls, namespaces, processes
 from aethel_common.linux.namespaces import CloneFlags
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
@@ -15,9 +13,9 @@ from aethel_run.spec.linux import NamespaceType
 def become_root(init: Init) -> None:
     """Take the id 0 of the user namespace, which the host sees as an ordinary one."""
     if not _setgroups_is_denied():
-        os.setgroups([])
-    os.setresgid(0, 0, 0)
-    os.setresuid(0, 0, 0)
+        calls.setgroups([])
+    calls.setresgid(0, 0, 0)
+    calls.setresuid(0, 0, 0)
 
 
 def _setgroups_is_denied() -> bool:
@@ -31,7 +29,7 @@ def start_session(init: Init) -> None:
     """Leave the caller's session and keys: no terminal of the host can be reached (TIOCSTI), no key of it be read."""
     # Until execve this is the host's interpreter: nobody else in these namespaces may trace it or open its /proc files.
     processes.set_dumpable(False)
-    os.setsid()
+    calls.setsid()
     processes.join_session_keyring()
 
 

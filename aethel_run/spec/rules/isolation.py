@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Final
 
 from aethel_common.errors import InvalidSpec
-from aethel_run.spec import lists
+from aethel_run.spec import lists, seccomp
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import MemoryPolicyFlag, MemoryPolicyMode, NamespaceType
 
@@ -142,6 +142,12 @@ def rdt_schemata_are_lines(spec: Spec) -> None:
             raise InvalidSpec(f"linux.intelRdt.{where}: {line!r} is more than a line")
     if rdt.mem_bw_schema and not rdt.mem_bw_schema.startswith("MB:"):
         raise InvalidSpec(f"linux.intelRdt.memBwSchema: {rdt.mem_bw_schema!r} does not begin with MB:")
+
+
+def seccomp_is_sound(spec: Spec) -> None:
+    """config-linux.md#seccomp"""
+    if spec.linux.seccomp is not None:
+        seccomp.check(spec.linux.seccomp)
 
 
 RULES: Final = (
