@@ -24,7 +24,13 @@ def create(common: Globals, words: Sequence[str]) -> int:
     _add_options(parser)
     options = parser.parse_args(valued(words))
     with explaining(options.explain):
-        make(Store(common.root), options.id, Path(options.bundle).resolve(), _options(options), common.log.warning)
+        make(
+            Store(common.root),
+            options.id,
+            Path(options.bundle).resolve(),
+            _options(common, options),
+            common.log.warning,
+        )
     return 0
 
 
@@ -55,7 +61,7 @@ def run(common: Globals, words: Sequence[str]) -> int:
             Store(common.root),
             options.id,
             Path(options.bundle).resolve(),
-            _options(options),
+            _options(common, options),
             running.Manner(detach=options.detach, keep=options.keep, subreaper=not options.no_subreaper),
             common.log.warning,
         )
@@ -78,7 +84,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _options(options: argparse.Namespace) -> Options:
+def _options(common: Globals, options: argparse.Namespace) -> Options:
+    from aethel_run.cgroup.managers.manager import Kind
     from aethel_run.operations.create import Options
 
     return Options(
@@ -88,4 +95,5 @@ def _options(options: argparse.Namespace) -> Options:
         preserve_fds=options.preserve_fds,
         new_keyring=not options.no_new_keyring,
         without=tuple(options.without),
+        cgroup_manager=Kind(common.cgroup_manager),
     )

@@ -32,7 +32,8 @@ IN_A_USER_NAMESPACE: Final[Mapping[str, str]] = {
 
 NEVER: Final[Mapping[str, str]] = {
     "become_root": "its files and processes would belong to nobody",
-    "start_session": "it could type into the terminal of its caller, and read its keys",
+    "start_session": "it could type into the terminal of its caller",
+    "join_keyring": "it could read the keys of its caller",
     "unshare_cgroup": "it would be shown the host's control groups",
     "make_mounts_slave": "what it mounts would be mounted on the host",
     "attach_rootfs": "its root would be the host's",

@@ -18,9 +18,9 @@ from aethel_run.story import act
 
 
 @act(man="cgroups(7)")
-def make_cgroup(cgroup: Cgroup) -> None:
+def make_cgroup(make: Callable[[], Cgroup | None]) -> Cgroup | None:
     """Make the control group that the container is born in: there is no moment without limits."""
-    cgroup.make()
+    return make()
 
 
 @act(

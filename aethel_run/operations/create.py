@@ -13,6 +13,7 @@ from pathlib import Path
 from aethel_common import fdsocket
 from aethel_common.errors import InvalidArgument, NotFound
 from aethel_common.undo import Undo
+from aethel_run.cgroup.managers.manager import Kind, Manager
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import protections
 from aethel_run.lifecycle import acts
@@ -23,6 +24,7 @@ from aethel_run.operations import cgroups, console, notify
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
+from aethel_run.spec.resources import Resources
 from aethel_run.spec.state import State
 from aethel_run.state import Container, Record, Store, marked
 from aethel_run.status import Status
@@ -39,6 +41,7 @@ class Options:
     new_keyring: bool = True
     without: tuple[str, ...] = ()
     """Protections to leave out, for teaching."""
+    cgroup_manager: Kind = Kind.CGROUPFS
 
 
 def create(store: Store, container_id: str, bundle: Path, options: Options, warn: Callable[[str], None]) -> Container:
@@ -95,10 +98,8 @@ def _check_terminal(spec: Spec, options: Options, *, foreground: bool) -> None:
 
 
 def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo: Undo) -> Created:
-    cgroup = cgroups.of(spec, container.id)
-    if cgroup is not None:
-        acts.make_cgroup(cgroup)
-        undo.later(cgroup.remove)
+    limited = _Limited(cgroups.manager(options.cgroup_manager, spec, container.id), spec.linux.resources)
+    cgroup = limited.make(undo)
     rootfs = str((bundle / spec.root.path).resolve())
     state = State(
         oci_version=spec.oci_version,
@@ -117,13 +118,39 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
                 state=state,
                 gate=gate,
                 without=frozenset(options.without),
+                namespaces_ready=limited.adopt,
+                new_keyring=options.new_keyring,
                 preserved_fds=options.preserve_fds + notify.passed_sockets(),
             ),
         )
     undo.later(created.abandon)
     _tell(created, options, undo)
-    container.write(_record(container.id, spec, bundle, rootfs, created, cgroup, options.without))
+    container.write(_record(container.id, spec, bundle, rootfs, created, limited.cgroup, options))
     return created
+
+
+class _Limited:
+    """A cgroup with the document's limits, made before the container's init or around it."""
+
+    def __init__(self, manager: Manager, resources: Resources) -> None:
+        self._manager = manager
+        self._resources = resources
+        self.cgroup: Cgroup | None = None
+
+    def make(self, undo: Undo) -> Cgroup | None:
+        """For clone3; None where the manager wants to see a process first."""
+        self._manager.check(self._resources)
+        self.cgroup = acts.make_cgroup(lambda: self._manager.make(self._resources))
+        undo.later(self._remove)
+        return self.cgroup
+
+    def adopt(self, pid: int) -> None:
+        """Init is there, and waits."""
+        self.cgroup = self._manager.adopt(pid, self._resources)
+
+    def _remove(self) -> None:
+        if self.cgroup is not None:
+            self._manager.remove(self.cgroup)
 
 
 @contextmanager
@@ -160,7 +187,7 @@ def _record(
     rootfs: str,
     created: Created,
     cgroup: Cgroup | None,
-    without: tuple[str, ...],
+    options: Options,
 ) -> Record:
     return Record(
         id=container_id,
@@ -171,9 +198,10 @@ def _record(
         pid=created.pid,
         start_time=created.start_time,
         cgroup=str(cgroup.path) if cgroup is not None else "",
+        cgroup_manager=options.cgroup_manager.value,
         oci_version=spec.oci_version,
-        annotations=dict(marked(spec.annotations, without)),
+        annotations=dict(marked(spec.annotations, options.without)),
         shares_pids=not spec.linux.has(NamespaceType.PID),
         has_poststop=bool(spec.hooks.poststop),
-        without=tuple(sorted(set(without))),
+        without=tuple(sorted(set(options.without))),
     )
