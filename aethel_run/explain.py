@@ -1,6 +1,6 @@
 """Text of a story, and of a plan. Pure: what is told comes from `story` and the steps themselves.
 
-I7 make_mounts_slave        Cut the way from our mounts to the host's; ...  [mount_namespaces(7) mount(2)]
+I7 make_mounts_slave          Cut the way from our mounts to the host's; ...  [mount_namespaces(7) mount(2)]
      mount(NULL, "/", NULL, MS_REC|MS_SLAVE, NULL) = 0  21 µs
 """
 
@@ -36,9 +36,9 @@ class Narrator:
                 line = head(event.step, event.name, event.sentence, event.man)
             case Omitted():
                 self._begin(event.step, "")
-                line = f"{event.step:>4} {event.name:24} LEFT OUT, as --without asked: {event.sentence}"
+                line = f"{event.step:>4} {event.name:26} LEFT OUT, as --without asked: {event.sentence}"
             case Failed():
-                line = f"{event.step:>4} {event.name:24} FAILED: {event.text}"
+                line = f"{event.step:>4} {event.name:26} FAILED: {event.text}"
             case Call():
                 line = self._call(event)
         return f"{line}\n".encode(errors="surrogateescape") if line else b""
@@ -66,7 +66,7 @@ def _result(call: Call) -> str:
 
 def head(step: str, name: str, sentence: str, man: str) -> str:
     """The line of a step."""
-    return f"{step:>4} {name:24} {sentence}  [{man}]"
+    return f"{step:>4} {name:26} {sentence}  [{man}]"
 
 
 _FORMS: Final[Mapping[str, Callable[[], Form]]] = {"text": Narrator, "json": lambda: story.encode}
@@ -94,11 +94,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_text(lines: Iterable[Line]) -> str:
-    """What would be done, and what would not, with the reason."""
+    """What would be done, and what would not, with the reason; what --without can leave out is marked so."""
     return "".join(_plan_line(line) + "\n" for line in lines)
 
 
 def _plan_line(line: Line) -> str:
     if line.applies:
-        return head(line.step, line.name, line.sentence, line.man)
-    return f"{line.step:>4} {line.name:24} -- not here: only {line.only or 'where it is needed'}"
+        return head(line.step, line.name, line.sentence, line.man) + ("  {--without}" if line.without else "")
+    return f"{line.step:>4} {line.name:26} -- not here: only {line.only or 'where it is needed'}"

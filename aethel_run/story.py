@@ -121,7 +121,8 @@ class Teller:
 
     def failed(self, name: str, error: OSError | AethelError) -> None:
         """The step that is told of failed."""
-        number = error.errno if isinstance(error, OSError | StepFailed) else 0
+        cause = error if isinstance(error, OSError | StepFailed) else error.__cause__
+        number = cause.errno if isinstance(cause, OSError | StepFailed) else 0
         text = error.message if isinstance(error, AethelError) else str(error).partition("] ")[2] or str(error)
         self._tell(Failed(step=self._step, at=time.time_ns(), name=name, text=text, errno=number or 0))
 

@@ -26,7 +26,7 @@ IN_A_USER_NAMESPACE: Final[Mapping[str, str]] = {
     "mask_paths": "files of /proc and /sys that tell about the host can be opened",
     "make_paths_read_only": "the kernel's own checks are all that keeps /proc/sys from being written",
     "drop_bounding_set": "a program of the image can gain every capability, over what its user namespace owns",
-    "set_capabilities": "the program has every capability, over what its user namespace owns",
+    "set_capabilities": "root has every capability of its bounding set, over what its user namespace owns",
 }
 """Without one, root inside would be root outside, and these are what stands between."""
 

@@ -14,7 +14,7 @@ from aethel_run.init.plan import SETUP_STEPS, START_STEPS
 from aethel_run.init.step import Step
 from aethel_run.init.steps import hooks
 from aethel_run.lifecycle import acts
-from aethel_run.process import idmap, spawn
+from aethel_run.process import filters, idmap, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.process import NOTHING_TO_RUN
 from aethel_run.spec.state import NOBODY
@@ -69,7 +69,16 @@ def lines(plan: Sequence[Entry], spec: Spec) -> list[Line]:
     process = spec.process or NOTHING_TO_RUN
     stdio = None if process.terminal else (0, 1, 2)
     with socket.socket() as nobody:
-        init = Init(spec=spec, process=process, rootfs_fd=-1, sources={}, stdio=stdio, sync=nobody, state=NOBODY)
+        init = Init(
+            spec=spec,
+            process=process,
+            rootfs_fd=-1,
+            sources={},
+            stdio=stdio,
+            sync=nobody,
+            state=NOBODY,
+            filter=filters.compiled(spec),
+        )
         return [_line(numbers[entry.does.name], entry.does, _applies(entry.does, spec, init)) for entry in plan]
 
 

@@ -17,7 +17,7 @@ from aethel_run.init.step import step
 _PT_INTERP: Final = 3
 
 
-@step(man="dup2(2)", when=lambda init: init.stdio is not None)
+@step(man="dup2(2)", when=lambda init: init.stdio is not None, only="without a terminal")
 def connect_stdio(init: Init) -> None:
     """Make the container's end of each pipe its 0, 1 and 2."""
     assert init.stdio is not None

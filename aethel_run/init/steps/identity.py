@@ -38,7 +38,11 @@ def set_umask(init: Init) -> None:
     calls.umask(0o022 if mask is None else mask)
 
 
-@step(man="capabilities(7) prctl(2)", when=lambda init: init.process.capabilities is not None)
+@step(
+    man="capabilities(7) prctl(2)",
+    when=lambda init: init.process.capabilities is not None,
+    only="with process.capabilities",
+)
 def drop_bounding_set(init: Init) -> None:
     """Take out of the bounding set what no program of the container may ever gain."""
     assert init.process.capabilities is not None
@@ -84,7 +88,11 @@ def _unmapped(error: OSError, field: str, ids: str) -> OSError | InvalidSpec:
     return InvalidSpec(f"process.user.{field}: {ids}: not mapped in the user namespace")
 
 
-@step(man="capset(2) capabilities(7)", when=lambda init: init.process.capabilities is not None)
+@step(
+    man="capset(2) capabilities(7)",
+    when=lambda init: init.process.capabilities is not None,
+    only="with process.capabilities",
+)
 def set_capabilities(init: Init) -> None:
     """Set the five sets, as far as they can be given; for a user who is not root only what is ambient outlives execve."""
     assert init.process.capabilities is not None

@@ -65,7 +65,11 @@ def detach_old_root(init: Init) -> None:
     os.close(init.rootfs_fd)
 
 
-@step(man="mount_namespaces(7) mount_setattr(2)", when=lambda init: init.spec.linux.rootfs_propagation in _AFTER)
+@step(
+    man="mount_namespaces(7) mount_setattr(2)",
+    when=lambda init: init.spec.linux.rootfs_propagation in _AFTER,
+    only="with linux.rootfsPropagation shared or unbindable",
+)
 def set_root_propagation(init: Init) -> None:
     """Let the root share what is mounted in it, or forbid to bind it elsewhere."""
     root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -75,7 +79,7 @@ def set_root_propagation(init: Init) -> None:
         os.close(root_fd)
 
 
-@step(man="mount_setattr(2)", when=lambda init: init.spec.root.readonly)
+@step(man="mount_setattr(2)", when=lambda init: init.spec.root.readonly, only="with root.readonly")
 def make_root_read_only(init: Init) -> None:
     """Make the root read-only; what is mounted in it stays as it is."""
     mounts.mount_setattr(mounts.AT_FDCWD, "/", 0, attr_set=MountAttr.RDONLY)

@@ -21,13 +21,13 @@ from aethel_run.init.step import step
 _PTMX: Final = nodes.Node(stat.S_IFCHR, (5, 2))
 
 
-@step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal)
+@step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal, only="with process.terminal")
 def open_console(init: Init) -> None:
     """Make the terminal in the container's own devpts, keep its slave as /dev/console, send its master out."""
     _open_terminal(init, init.rootfs_fd, is_console=True)
 
 
-@step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal)
+@step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal, only="with process.terminal")
 def open_terminal(init: Init) -> None:
     """Make another terminal in the devpts of the container that was joined, and send its master out."""
     root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
