@@ -455,7 +455,7 @@ def test_without_idmap_owners_are_the_hosts(bundle: Bundle, tmp_path: Path) -> N
 
 def test_what_the_parent_may_not_copy_init_copies_itself(bundle: Bundle) -> None:
     """Rootless: only in its own namespaces has it the privilege; on a host with shared mounts, with all attributes."""
-    source = Path(tempfile.mkdtemp(prefix="aethel-source-", dir="/tmp"))
+    source = Path(tempfile.mkdtemp(prefix="aethel-source-"))
     try:
         source.chmod(0o755)
         (source / "file").write_text("text")
