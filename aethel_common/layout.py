@@ -45,6 +45,11 @@ class ContainerLayout:
         return self.state / "container.log"
 
     @property
+    def story(self) -> Path:
+        """How the newest start went, step by step, if that was asked for; JSON lines."""
+        return self.state / "story.jsonl"
+
+    @property
     def config(self) -> Path:
         """The OCI runtime-spec document the container was made from."""
         return self.bundle / "config.json"

@@ -6,16 +6,20 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from aethel_common.errors import AethelError, Unsupported
+from aethel_common.linux.trace import Record, Word, told
 from aethel_net import firewall, netns
 from aethel_net.model import Bridge, Endpoint
+
+Sink = Callable[[Record], None] | None
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +50,15 @@ class Network:
             _write("/proc/sys/net/ipv4/ip_forward", "1")
         self._masquerade()
 
-    def attach(self, endpoint: Endpoint, netns_fd: int) -> None:
-        """Give that namespace an `eth0` on the bridge; all of it or nothing. Raises AethelError."""
+    def attach(self, endpoint: Endpoint, netns_fd: int, sink: Sink = None) -> None:
+        """Give that namespace an `eth0` on the bridge; all of it or nothing. Raises AethelError.
+
+        `sink` is told of each request to the kernel.
+        """
         with _named(f"network of container {endpoint.container_id[:12]}"):
-            self._make_pair(endpoint, netns_fd)
+            self._make_pair(endpoint, netns_fd, sink)
             try:
-                netns.inside(netns_fd, lambda: _configure(endpoint))
+                netns.inside(netns_fd, lambda: _configure(endpoint, sink))
             except BaseException:
                 self.detach(endpoint)
                 raise
@@ -76,10 +83,19 @@ class Network:
         """Let the socket go; the bridge stays."""
         self._ip.close()
 
-    def _make_pair(self, endpoint: Endpoint, netns_fd: int) -> None:
+    def _make_pair(self, endpoint: Endpoint, netns_fd: int, sink: Sink) -> None:
         peer = {"ifname": "eth0", "net_ns_fd": netns_fd, "address": endpoint.mac_address}
         with self._lock:
-            self._ip.link("add", ifname=endpoint.host_link, kind="veth", peer=peer, master=self._index, state="up")
+            _ask(
+                sink,
+                "RTM_NEWLINK",
+                partial(self._ip.link, "add"),
+                ifname=endpoint.host_link,
+                kind="veth",
+                peer=peer,
+                master=self._index,
+                state="up",
+            )
 
     def _masquerade(self) -> None:
         try:
@@ -89,13 +105,24 @@ class Network:
             log.warning("masquerade is missing, containers reach this host only: %s", error.message)
 
 
-def _configure(endpoint: Endpoint) -> None:
+def _configure(endpoint: Endpoint, sink: Sink) -> None:
     with IPRoute() as ip:
         netns.up_loopback(ip)
         index = ip.link_lookup(ifname="eth0")[0]
-        ip.addr("add", index=index, address=str(endpoint.ip_address), prefixlen=endpoint.prefix_length)
-        ip.link("set", index=index, state="up")
-        ip.route("add", dst="default", gateway=str(endpoint.gateway), family=socket.AF_INET)
+        address, gateway = str(endpoint.ip_address), str(endpoint.gateway)
+        _ask(
+            sink, "RTM_NEWADDR", partial(ip.addr, "add"), index=index, address=address, prefixlen=endpoint.prefix_length
+        )
+        _ask(sink, "RTM_NEWLINK", partial(ip.link, "set"), index=index, state="up")
+        _ask(sink, "RTM_NEWROUTE", partial(ip.route, "add"), dst="default", gateway=gateway, family=socket.AF_INET)
+
+
+def _ask(sink: Sink, name: str, request: Callable[..., object], **fields: object) -> None:
+    """Send a request, and tell of it by its name in rtnetlink(7) and its fields."""
+    if sink is None:
+        request(**fields)
+    else:
+        told(name, [Word(f"{key}={value}") for key, value in fields.items()], lambda: request(**fields), sink)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from aethel_cli import session, terminal
-from aethel_cli.client import Daemon, connect, pb
+from aethel_cli import session, teaching, terminal
+from aethel_cli.client import Daemon, connect, errors, pb
 from aethel_cli.commands.images import build_with_progress
 from aethel_cli.commands.stop import each
+from aethel_cli.teaching import ExplainedCommand, teaching_options
 from aethel_common import names
 from aethel_common.errors import AethelError, InvalidArgument, NotFound
 
@@ -50,13 +51,15 @@ def _container_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command(context_settings=_AFTER_IMAGE, no_args_is_help=False)
+@click.command(cls=ExplainedCommand, context_settings=_AFTER_IMAGE, no_args_is_help=False)
 @click.option("-d", "--detach", is_flag=True, help="Leave it running and print its id.")
 @click.option("--sig-proxy", type=bool, default=True, help="Pass our signals on (true).")
 @click.option("--detach-keys", default=terminal.DETACH_KEYS, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, step by step, and do nothing.")
+@teaching_options
 @_container_options
 @click.pass_obj
-def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options: Any) -> int:
+def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, dry_run: bool, **options: Any) -> int:
     """Run COMMAND in a new container of IMAGE and return its exit code.
 
     Without a command, an image whose own command is a shell gives you one when you sit at a terminal (as with -it).
@@ -75,10 +78,16 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
     if options["tty"] and options["interactive"] and not detach and not sys.stdin.isatty():
         raise InvalidArgument("the input device is not a terminal", hint="leave out -t")
     terminal.parse_keys(detach_keys)
+    explained = options["explain"] or ""
     with connect(host) as daemon:
-        created = _create(daemon, _request(options, start=detach), quiet=options["quiet"])
+        if dry_run:
+            return _plan(daemon, _request(options, start=True), explained)
+        created = _create(daemon, _request(options, start=detach and not explained), quiet=options["quiet"])
         _write_cidfile(options["cidfile"], created.container_id)
+        teaching.warn(options["without"])
         if detach:
+            if explained:
+                _start_explained(daemon, created.container_id, explained)
             click.echo(created.container_id)
             return 0
         streams = session.Streams(
@@ -88,11 +97,13 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
             terminal=options["tty"],
             sig_proxy=sig_proxy,
             detach_keys=detach_keys,
+            explain=explained,
         )
         return _attach_new(daemon, streams)
 
 
-@click.command(context_settings=_AFTER_IMAGE)
+@click.command(cls=ExplainedCommand, context_settings=_AFTER_IMAGE)
+@teaching_options
 @_container_options
 @click.pass_obj
 def create(host: str, /, **options: Any) -> None:
@@ -101,6 +112,7 @@ def create(host: str, /, **options: Any) -> None:
         request = _request(options, start=False)
         created = _create(daemon, request, quiet=options["quiet"])
     _write_cidfile(options["cidfile"], created.container_id)
+    teaching.warn(options["without"])
     click.echo(created.container_id)
 
 
@@ -153,8 +165,35 @@ def _attach_new(daemon: Daemon, streams: session.Streams) -> int:
     try:
         return session.attach(daemon, streams)
     except AethelError:
-        _forget_unstarted(daemon, streams.container_id)
+        _abandon(daemon, streams.container_id, streams.explain)
         raise
+
+
+def _plan(daemon: Daemon, request: pb.CreateContainerRequest, form: str) -> int:
+    for response in daemon.stub.ExplainContainer(pb.ExplainRequest(container=request, json=form == "json")):
+        click.echo(response.text, nl=False)
+    return 0
+
+
+def _start_explained(daemon: Daemon, container_id: str, form: str) -> None:
+    try:
+        with errors(daemon.socket):
+            started = daemon.stub.StartContainer(pb.StartRequest(container_id=container_id, explain=form))
+    except AethelError:
+        _abandon(daemon, container_id, form)
+        raise
+    click.echo(started.story, nl=False, err=True)
+
+
+def _abandon(daemon: Daemon, container_id: str, form: str) -> None:
+    """What did not start has a story all the same."""
+    if form:
+        try:
+            with errors(daemon.socket):
+                teaching.show(daemon, container_id, form)
+        except AethelError:
+            pass  # the first error is the one to tell
+    _forget_unstarted(daemon, container_id)
 
 
 def _forget_unstarted(daemon: Daemon, container_id: str) -> None:
@@ -218,6 +257,8 @@ def _request(options: dict[str, Any], *, start: bool) -> pb.CreateContainerReque
         stop_signal=options["stop_signal"],
         stop_timeout_seconds=options["stop_timeout"],
         labels=dict(_label(text) for text in options["label"]),
+        explain=bool(options["explain"]),
+        without=options["without"],
     )
 
 

@@ -102,6 +102,8 @@ class CreateContainerRequest(_message.Message):
     STOP_SIGNAL_FIELD_NUMBER: _builtins.int
     STOP_TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
+    WITHOUT_FIELD_NUMBER: _builtins.int
     image_name: _builtins.str
     command: _builtins.str
     """empty: the image's own command"""
@@ -129,6 +131,8 @@ class CreateContainerRequest(_message.Message):
     no_new_privileges: _builtins.bool
     stop_signal: _builtins.str
     stop_timeout_seconds: _builtins.int
+    explain: _builtins.bool
+    """keep the story of each start, for ExplainContainer"""
     @_builtins.property
     def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -137,6 +141,10 @@ class CreateContainerRequest(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def without(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """protections to leave out, for teaching"""
+
     def __init__(
         self,
         *,
@@ -160,10 +168,12 @@ class CreateContainerRequest(_message.Message):
         stop_signal: _builtins.str = ...,
         stop_timeout_seconds: _builtins.int | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        explain: _builtins.bool = ...,
+        without: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_stop_timeout_seconds", b"_stop_timeout_seconds", "entrypoint", b"entrypoint", "stop_timeout_seconds", b"stop_timeout_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_stop_timeout_seconds", b"_stop_timeout_seconds", "args", b"args", "auto_remove", b"auto_remove", "command", b"command", "create_only", b"create_only", "entrypoint", b"entrypoint", "env", b"env", "hostname", b"hostname", "image_name", b"image_name", "labels", b"labels", "name", b"name", "network", b"network", "no_new_privileges", b"no_new_privileges", "open_stdin", b"open_stdin", "read_only", b"read_only", "stop_signal", b"stop_signal", "stop_timeout_seconds", b"stop_timeout_seconds", "terminal", b"terminal", "user", b"user", "user_namespace", b"user_namespace", "working_dir", b"working_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_stop_timeout_seconds", b"_stop_timeout_seconds", "args", b"args", "auto_remove", b"auto_remove", "command", b"command", "create_only", b"create_only", "entrypoint", b"entrypoint", "env", b"env", "explain", b"explain", "hostname", b"hostname", "image_name", b"image_name", "labels", b"labels", "name", b"name", "network", b"network", "no_new_privileges", b"no_new_privileges", "open_stdin", b"open_stdin", "read_only", b"read_only", "stop_signal", b"stop_signal", "stop_timeout_seconds", b"stop_timeout_seconds", "terminal", b"terminal", "user", b"user", "user_namespace", b"user_namespace", "without", b"without", "working_dir", b"working_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__entrypoint: _TypeAlias = _typing.Literal["entrypoint"]  # noqa: Y015
     _WhichOneofArgType__entrypoint: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint"]  # noqa: Y015
@@ -236,6 +246,7 @@ class ContainerInfo(_message.Message):
     FINISHED_AT_FIELD_NUMBER: _builtins.int
     EXIT_CODE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    WITHOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     image: _builtins.str
     status: _builtins.str
@@ -250,6 +261,10 @@ class ContainerInfo(_message.Message):
     def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def without(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """protections that it lacks, for teaching"""
+
     def __init__(
         self,
         *,
@@ -264,10 +279,11 @@ class ContainerInfo(_message.Message):
         finished_at: _builtins.int = ...,
         exit_code: _builtins.int = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        without: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "created_at", b"created_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "id", b"id", "image", b"image", "ip_address", b"ip_address", "labels", b"labels", "name", b"name", "started_at", b"started_at", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "created_at", b"created_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "id", b"id", "image", b"image", "ip_address", b"ip_address", "labels", b"labels", "name", b"name", "started_at", b"started_at", "status", b"status", "without", b"without"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -392,15 +408,19 @@ class StartRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
+    explain: _builtins.str
+    """"text" or "json": the story of this start, if the container keeps one"""
     def __init__(
         self,
         *,
         container_id: _builtins.str = ...,
+        explain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "explain", b"explain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -412,17 +432,20 @@ class StartResponse(_message.Message):
 
     CONTAINER_ID_FIELD_NUMBER: _builtins.int
     IP_ADDRESS_FIELD_NUMBER: _builtins.int
+    STORY_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
     ip_address: _builtins.str
+    story: _builtins.str
     def __init__(
         self,
         *,
         container_id: _builtins.str = ...,
         ip_address: _builtins.str = ...,
+        story: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "ip_address", b"ip_address"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "ip_address", b"ip_address", "story", b"story"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -630,12 +653,15 @@ class AttachOpen(_message.Message):
     STDOUT_FIELD_NUMBER: _builtins.int
     STDERR_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
     start: _builtins.bool
     """start it once attached, so that no byte is missed"""
     stdin: _builtins.bool
     stdout: _builtins.bool
     stderr: _builtins.bool
+    explain: _builtins.str
+    """with start, "text" or "json": the story of it, if the container keeps one"""
     @_builtins.property
     def size(self) -> Global___WindowSize: ...
     def __init__(
@@ -647,10 +673,11 @@ class AttachOpen(_message.Message):
         stdout: _builtins.bool = ...,
         stderr: _builtins.bool = ...,
         size: Global___WindowSize | None = ...,
+        explain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "size", b"size", "start", b"start", "stderr", b"stderr", "stdin", b"stdin", "stdout", b"stdout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "explain", b"explain", "size", b"size", "start", b"start", "stderr", b"stderr", "stdin", b"stdin", "stdout", b"stdout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -686,8 +713,11 @@ class AttachResponse(_message.Message):
     STDOUT_FIELD_NUMBER: _builtins.int
     STDERR_FIELD_NUMBER: _builtins.int
     EXIT_FIELD_NUMBER: _builtins.int
+    STORY_FIELD_NUMBER: _builtins.int
     stdout: _builtins.bytes
     stderr: _builtins.bytes
+    story: _builtins.str
+    """before `started`"""
     @_builtins.property
     def started(self) -> Global___Empty:
         """attached (and running, when `start` was asked)"""
@@ -701,12 +731,13 @@ class AttachResponse(_message.Message):
         stdout: _builtins.bytes = ...,
         stderr: _builtins.bytes = ...,
         exit: Global___ContainerExit | None = ...,
+        story: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "kind", b"kind", "started", b"started", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "kind", b"kind", "started", b"started", "stderr", b"stderr", "stdout", b"stdout", "story", b"story"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "kind", b"kind", "started", b"started", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "kind", b"kind", "started", b"started", "stderr", b"stderr", "stdout", b"stdout", "story", b"story"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["started", "stdout", "stderr", "exit"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["started", "stdout", "stderr", "exit", "story"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -843,6 +874,58 @@ class RemoveResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoveResponse: _TypeAlias = RemoveResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
+    JSON_FIELD_NUMBER: _builtins.int
+    container_id: _builtins.str
+    """the story of its newest start"""
+    json: _builtins.bool
+    """a line of JSON for each event or step, rather than text"""
+    @_builtins.property
+    def container(self) -> Global___CreateContainerRequest:
+        """the plan for such a container; nothing is made"""
+
+    def __init__(
+        self,
+        *,
+        container_id: _builtins.str = ...,
+        container: Global___CreateContainerRequest | None = ...,
+        json: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "container_id", b"container_id", "what", b"what"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "container_id", b"container_id", "json", b"json", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["container_id", "container"]  # noqa: Y015
+    _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """some lines"""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class ListImagesRequest(_message.Message):

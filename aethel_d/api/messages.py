@@ -38,6 +38,8 @@ def config(request: pb.CreateContainerRequest) -> ContainerConfig:
         stop_signal=request.stop_signal,
         stop_timeout_seconds=_timeout(request),
         labels=dict(request.labels),
+        explain=request.explain,
+        without=tuple(request.without),
     )
 
 
@@ -81,6 +83,7 @@ def info(view: View) -> pb.ContainerInfo:
         finished_at=container.exit.finished_ns if container.exit else 0,
         exit_code=container.exit.code if container.exit else 0,
         labels=container.config.labels,
+        without=container.config.without,
     )
 
 
@@ -104,6 +107,8 @@ def request(config: ContainerConfig) -> pb.CreateContainerRequest:
         no_new_privileges=config.no_new_privileges,
         stop_signal=config.stop_signal,
         labels=config.labels,
+        explain=config.explain,
+        without=config.without,
     )
     if config.entrypoint is not None:
         message.entrypoint = " ".join(config.entrypoint)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 
+import msgspec
+
 from aethel_common import names
 from aethel_common.errors import InvalidArgument
 from aethel_common.undo import Undo
 from aethel_d.engine import hostnames, look, oci
 from aethel_d.engine.context import Engine
+from aethel_d.engine.document import document
 from aethel_d.engine.model import Container, ContainerConfig, View
+from aethel_run.init import protections
 from aethel_storage import snapshots
 from aethel_storage.images import Image
 
@@ -30,9 +34,18 @@ def create(engine: Engine, config: ContainerConfig) -> View:
         container = engine.containers.add(container, private_users=config.private_users)
         undo.later(lambda: engine.containers.remove(container.id))
         undo.later(lambda: snapshots.remove(layout))
+        if config.without:
+            protections.check(config.without, document(engine, container))
         snapshots.prepare(layout, owner=container.id_base or 0)
         undo.keep()
     return look.view_of(engine, container)
+
+
+def imagined(engine: Engine, config: ContainerConfig) -> Container:
+    """A container that is not made, for its document. Raises NotFound (no such image), InvalidArgument."""
+    container = _new(engine, config, engine.images.get(config.image), ())
+    base = engine.config.id_range_start if config.private_users else None
+    return msgspec.structs.replace(container, id_base=base)
 
 
 def _new(engine: Engine, config: ContainerConfig, image: Image, lower: tuple[str, ...]) -> Container:

@@ -8,6 +8,8 @@ import signal
 import socket
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,16 +17,16 @@ import msgspec
 
 from aethel_common import fdsocket, jsonfile
 from aethel_common.errors import AethelError, Unavailable, from_os
-from aethel_common.linux import mounts, namespaces, processes
-from aethel_common.linux.mounts import MountFlags
-from aethel_common.linux.namespaces import CloneFlags
+from aethel_common.linux import processes
 from aethel_common.process import start_time
 from aethel_common.undo import Undo
-from aethel_d.monitor import protocol, rootfs, users
+from aethel_d.monitor import plan, protocol, rootfs, users
 from aethel_d.monitor.logfile import LogFile
 from aethel_d.monitor.streams import Pipes
 from aethel_d.monitor.supervisor import Supervisor
+from aethel_run import story
 from aethel_run.cgroup.tree import Cgroup
+from aethel_run.lifecycle import acts
 from aethel_run.lifecycle.create import Created, CreateOptions, create
 from aethel_run.spec.config import Spec
 from aethel_run.spec.load import decode
@@ -74,11 +76,25 @@ def _live(launch: protocol.Launch, conversation: socket.socket) -> None:
     with open(f"{launch.bundle}/config.json", "rb") as file:
         spec = decode(file.read())
     container = _Container(launch, spec, conversation)
-    with Undo() as undo:
+    with Undo() as undo, _telling(launch.story):
         container.create(undo)
         container.await_start()
         undo.keep()
     container.supervise()
+
+
+@contextmanager
+def _telling(path: str) -> Iterator[None]:
+    """Append the story to that file while the block lasts, if it was asked for."""
+    if not path:
+        yield
+        return
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        with story.listening(story.Teller(fd, "json", story.encode, plan.PLACES)):
+            yield
+    finally:
+        os.close(fd)
 
 
 @dataclass(slots=True)
@@ -107,8 +123,8 @@ class _Container:
 
     def create(self, undo: Undo) -> None:
         """Set everything up, and stop just before the user's program."""
-        self._unshare_mounts()
-        self.cgroup.make()
+        plan.leave_mounts()
+        acts.make_cgroup(self.cgroup.make)
         undo.later(self.cgroup.remove)
         self._make_pipes(undo)
         self.created = create(
@@ -119,6 +135,7 @@ class _Container:
                 stdio=self.pipes.inside if self.pipes else None,
                 namespaces_ready=self._offer_network,
                 final_process=self._with_identity,
+                without=frozenset(self.launch.without),
             ),
         )
         undo.later(self.created.abandon)
@@ -173,11 +190,6 @@ class _Container:
             raise
         _tell(self.conversation, protocol.Running(started_ns=started_ns))
 
-    def _unshare_mounts(self) -> None:
-        namespaces.unshare(CloneFlags.NEWNS)
-        # Ours stay ours; what the host unmounts goes here too, so that we pin nothing ("device or resource busy").
-        mounts.mount(None, "/", None, MountFlags.REC | MountFlags.SLAVE, None)
-
     def _make_pipes(self, undo: Undo) -> None:
         if self.spec.process is not None and self.spec.process.terminal:
             return
@@ -189,13 +201,8 @@ class _Container:
         return rootfs.open_overlay(launch.layers, launch.lower, launch.upper, launch.work, userns_fd)
 
     def _offer_network(self, pid: int) -> None:
-        if not self.launch.wired:
-            return
-        fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fdsocket.send(self.conversation, protocol.encode(protocol.Cloned()), [fd])
-        finally:
-            os.close(fd)
+        if self.launch.wired:
+            plan.offer_network(self.conversation, pid)
 
     def _with_identity(self, root_fd: int, process: Process) -> Process:
         identity = users.resolve(self.launch.user, root_fd)

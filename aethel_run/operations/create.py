@@ -140,9 +140,12 @@ class _Limited:
     def make(self, undo: Undo) -> Cgroup | None:
         """For clone3; None where the manager wants to see a process first."""
         self._manager.check(self._resources)
-        self.cgroup = acts.make_cgroup(lambda: self._manager.make(self._resources))
+        acts.make_cgroup(self._make)
         undo.later(self._remove)
         return self.cgroup
+
+    def _make(self) -> None:
+        self.cgroup = self._manager.make(self._resources)
 
     def adopt(self, pid: int) -> None:
         """Init is there, and waits."""
