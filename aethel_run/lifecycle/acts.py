@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -37,9 +38,17 @@ def move_links(pid: int, spec: Spec) -> None:
 
 
 @act(man="open_tree(2) fsopen(2) mount_setattr(2)")
-def open_root(open_rootfs: Callable[[int | None], int], userns_fd: int | None) -> int:
-    """Open the root as a mount that is attached nowhere, idmapped if there is a user namespace."""
-    return open_rootfs(userns_fd)
+def open_root(open_rootfs: Callable[[int | None], int], path: str, userns_fd: int | None) -> int | None:
+    """Open the root as a mount that is attached nowhere, idmapped if there is a user namespace.
+
+    None where we may not and init, who has the privilege in its own namespaces, can: the root is at `path`.
+    """
+    try:
+        return open_rootfs(userns_fd)
+    except PermissionError as error:
+        if error.errno == errno.EPERM and path:
+            return None
+        raise
 
 
 @act(man="open_tree(2) mount_setattr(2)", when=needs_sources, only="with bind mounts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
@@ -34,6 +34,8 @@ class CreateOptions:
 
     open_rootfs: Callable[[int | None], int]
     """Given the container's user namespace (or None), the descriptor of a detached mount for the root."""
+    rootfs: str = ""
+    """Its path, for init to open where we have no privilege to (rootless)."""
     bundle: str = "/"
     """Where relative sources of bind mounts begin."""
     cgroup: Cgroup | None = None
@@ -159,18 +161,27 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
     fds: list[int] = []
     try:
         options.namespaces_ready(child.pid)
-        fds.append(acts.open_root(options.open_rootfs, userns_fd))
-        process = options.final_process(fds[0], process)
+        rootfs_fd = acts.open_root(options.open_rootfs, options.rootfs, userns_fd)
+        if rootfs_fd is not None:
+            fds.append(rootfs_fd)
+            process = options.final_process(rootfs_fd, process)
         sources = acts.open_sources(spec, userns_fd, options.bundle) if needs_sources(spec) else {}
         fds.extend(sources.values())
         if options.stdio is not None:
             acts.give_stdio(options.stdio, process, spec)
-        conversation.send_go(sock, sync.Go(process=process, binds=tuple(sources), state=state), fds)
+        conversation.send_go(sock, _go(process, sources, state, options, rootfs_fd), fds)
     finally:
         for fd in fds:
             os.close(fd)
         if userns_fd is not None:
             os.close(userns_fd)
+
+
+def _go(
+    process: Process, sources: Mapping[int, int], state: State, options: CreateOptions, rootfs_fd: int | None
+) -> sync.Go:
+    own_root = options.rootfs if rootfs_fd is None else ""
+    return sync.Go(process=process, binds=tuple(sources), own_root=own_root, state=state)
 
 
 def _open_userns(spec: Spec, pid: int) -> int | None:
