@@ -16,6 +16,7 @@ class CloneFlags(enum.IntFlag):
 
     NEWTIME = 0x00000080
     PIDFD = 0x00001000
+    PARENT = 0x00008000
     NEWNS = 0x00020000
     NEWCGROUP = 0x02000000
     NEWUTS = 0x04000000
@@ -63,12 +64,13 @@ _setdomainname: Final = Syscall("setdomainname", ctypes.c_char_p, ctypes.c_size_
 def clone3(flags: CloneFlags, cgroup_fd: int | None = None) -> tuple[int, int]:
     """Fork into new namespaces (and a cgroup): (0, -1) in the child, (pid, pidfd) in the parent. man 2 clone3
 
-    Only for a process with one thread: the child gets a copy of this one thread and of every lock as it stood.
+    Only for a process with one thread: the child gets a copy of this one thread and of every lock as it stood. With
+    PARENT it becomes a child of the caller's parent, which then is the one to reap it.
     """
     pidfd = ctypes.c_int(-1)
-    arguments = _CloneArgs(
-        flags=flags | CloneFlags.PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=int(signal.SIGCHLD)
-    )
+    # A sibling has our own exit signal; the kernel refuses another.
+    exit_signal = 0 if flags & CloneFlags.PARENT else int(signal.SIGCHLD)
+    arguments = _CloneArgs(flags=flags | CloneFlags.PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
     if cgroup_fd is not None:
         arguments.flags |= CloneFlags.INTO_CGROUP
         arguments.cgroup = cgroup_fd

@@ -21,11 +21,12 @@ monitor.sock, where a message starts with one byte: `J` for a document below, `0
 
 from __future__ import annotations
 
+import socket
 from typing import Final
 
 import msgspec
 
-from aethel_common import errors
+from aethel_common import errors, fdsocket
 from aethel_common.errors import AethelError
 
 VERSION: Final = 1
@@ -195,6 +196,14 @@ to_client = msgspec.json.Decoder(ToClient).decode
 def encode(message: Message) -> bytes:
     """For the conversation."""
     return _encode(message)
+
+
+def tell(conversation: socket.socket, message: Message) -> None:
+    """Say it to the daemon, if it is still there: whoever comes next reads run.json and exit.json."""
+    try:
+        fdsocket.send(conversation, encode(message))
+    except OSError:
+        pass
 
 
 def control(message: Message) -> bytes:

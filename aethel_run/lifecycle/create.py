@@ -40,6 +40,8 @@ class CreateOptions:
     """To become its 0, 1 and 2; not used with a terminal."""
     namespaces_ready: Callable[[int], None] = lambda pid: None
     """Called with init's pid when its namespaces exist and its ids are mapped."""
+    as_sibling: bool = False
+    """Whether init becomes a child of the caller's parent, which then reaps it: the caller may end first."""
     final_process: Callable[[int, Process], Process] = lambda root_fd, process: process
     """The last word on what runs, once the image's files can be read through the root's descriptor."""
 
@@ -101,7 +103,7 @@ def create(spec: Spec, options: CreateOptions) -> Created:
 
 
 def _clone(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: socket.socket) -> tuple[int, int]:
-    flags = CloneFlags(0)
+    flags = CloneFlags.PARENT if options.as_sibling else CloneFlags(0)
     for namespace in spec.linux.namespaces:
         if namespace.type is not NamespaceType.CGROUP:  # init's own step, see unshare_cgroup
             flags |= CLONE_FLAG[namespace.type]
@@ -191,5 +193,5 @@ def _kill_and_reap(pidfd: int) -> None:
     try:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
-        pass  # reaped before
+        pass  # reaped before, or our parent's child
     os.close(pidfd)

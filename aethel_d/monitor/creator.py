@@ -1,0 +1,173 @@
+"""The monitor's child that makes the container, tells the daemon, opens the gate, and ends.
+
+A process of its own because of what it costs: setting up a container writes to some megabytes that are shared with the
+launcher until then, and what is written is copied. They go with the creator; the monitor, which stays as long as the
+container, has touched next to nothing.
+
+    monitor                             creator
+    -------                             -------
+    fork -------------------------->    create; init is born as the monitor's child
+              <---------------------    Handover + pidfd and streams
+    listen on monitor.sock
+    Ready ------------------------->    tell the daemon Created, wait for Start, open the gate
+              <---------------------    Begun
+    reap                                exit
+
+A creator that ends without Begun has undone its part; the monitor then has nothing to do and ends too.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from aethel_common import fdsocket, jsonfile
+from aethel_common.errors import Unavailable
+from aethel_common.linux import mounts, namespaces, processes
+from aethel_common.linux.mounts import MountFlags
+from aethel_common.linux.namespaces import CloneFlags
+from aethel_common.process import start_time
+from aethel_common.undo import Undo
+from aethel_d.monitor import protocol, rootfs, users
+from aethel_d.monitor.handover import BEGUN, Handover
+from aethel_d.monitor.streams import Pipes
+from aethel_run.cgroup.tree import Cgroup
+from aethel_run.lifecycle.create import Created, CreateOptions, create
+from aethel_run.spec.config import Spec
+from aethel_run.spec.load import decode
+from aethel_run.spec.process import Process, User
+
+
+def run(launch: protocol.Launch, conversation: socket.socket, monitor: socket.socket, monitor_pid: int) -> None:
+    """Make the container and see it begin. When it fails, everything is undone before the error is raised."""
+    processes.set_process_name("aethel:creator")
+    hello = protocol.Hello(pid=monitor_pid, start_time=start_time(monitor_pid))
+    protocol.tell(conversation, hello)
+    with open(f"{launch.bundle}/config.json", "rb") as file:
+        spec = decode(file.read())
+    creation = _Creation(launch, spec, conversation, hello)
+    with Undo() as undo:
+        creation.create(undo)
+        creation.hand_over(monitor)
+        creation.begin()
+        undo.keep()
+    fdsocket.send(monitor, BEGUN)
+
+
+@dataclass(slots=True)
+class _Creation:
+    """What the creator holds of the container."""
+
+    launch: protocol.Launch
+    spec: Spec
+    conversation: socket.socket
+    monitor: protocol.Hello
+    created: Created = field(init=False)
+    pipes: Pipes | None = None
+
+    @property
+    def bundle(self) -> Path:
+        """The OCI bundle, with the files that tell others about this run."""
+        return Path(self.launch.bundle)
+
+    def create(self, undo: Undo) -> None:
+        """Set everything up, and stop just before the user's program."""
+        self._unshare_mounts()
+        cgroup = Cgroup(Path(self.launch.cgroup))
+        cgroup.make()
+        undo.later(cgroup.remove)
+        if not self.spec.process.terminal:
+            self.pipes = Pipes.make(open_stdin=self.launch.open_stdin)
+        self.created = create(
+            self.spec,
+            CreateOptions(
+                cgroup=cgroup,
+                open_rootfs=self._open_rootfs,
+                stdio=self.pipes.inside if self.pipes else None,
+                namespaces_ready=self._offer_network,
+                final_process=self._with_identity,
+                as_sibling=True,  # the monitor reaps it, long after us
+            ),
+        )
+        undo.later(self.created.abandon)
+        if self.pipes:
+            self.pipes.close_inside()
+        if self.launch.wired:
+            self._expect(protocol.Wired)
+
+    def hand_over(self, monitor: socket.socket) -> None:
+        """Give the monitor what it needs, and wait until it listens. Raises Unavailable when it is gone."""
+        try:
+            self._handover().send(monitor)
+            answer, _ = fdsocket.receive(monitor)
+        except (BrokenPipeError, ConnectionResetError):
+            answer = b""
+        if not answer:
+            raise Unavailable("the container's monitor died while it was being set up", hint="see monitor.log")
+
+    def _handover(self) -> Handover:
+        pidfd, pipes = self.created.pidfd, self.pipes
+        if pipes is None:
+            return Handover(pidfd=pidfd, console=self.created.console_fd)
+        return Handover(pidfd=pidfd, stdin=pipes.stdin, stdout=pipes.stdout, stderr=pipes.stderr)
+
+    def begin(self) -> None:
+        """Wait until the daemon says Start; then let the program begin."""
+        protocol.tell(self.conversation, protocol.Created(pid=self.created.pid, start_time=self.created.start_time))
+        self._expect(protocol.Start)
+        # The facts come first: a daemon that dies now finds them, and a container that runs is never unknown.
+        started_ns = time.time_ns()
+        jsonfile.replace(
+            self.bundle / "run.json",
+            protocol.RunState(
+                monitor_pid=self.monitor.pid,
+                monitor_start_time=self.monitor.start_time,
+                init_pid=self.created.pid,
+                init_start_time=self.created.start_time,
+                started_ns=started_ns,
+            ),
+        )
+        try:
+            self.created.start()
+        except BaseException:
+            (self.bundle / "run.json").unlink()
+            raise
+        protocol.tell(self.conversation, protocol.Running(started_ns=started_ns))
+
+    def _unshare_mounts(self) -> None:
+        namespaces.unshare(CloneFlags.NEWNS)
+        # Ours stay ours; what the host unmounts goes here too, so that we pin nothing ("device or resource busy").
+        mounts.mount(None, "/", None, MountFlags.REC | MountFlags.SLAVE, None)
+
+    def _open_rootfs(self, userns_fd: int | None) -> int:
+        launch = self.launch
+        return rootfs.open_overlay(launch.layers, launch.lower, launch.upper, launch.work, userns_fd)
+
+    def _offer_network(self, pid: int) -> None:
+        if not self.launch.wired:
+            return
+        fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fdsocket.send(self.conversation, protocol.encode(protocol.Cloned()), [fd])
+        finally:
+            os.close(fd)
+
+    def _with_identity(self, root_fd: int, process: Process) -> Process:
+        identity = users.resolve(self.launch.user, root_fd)
+        user = User(uid=identity.uid, gid=identity.gid, additional_gids=identity.groups)
+        env = process.env
+        if not any(entry.startswith("HOME=") for entry in env):
+            env = (*env, f"HOME={identity.home}")
+        return msgspec.structs.replace(process, user=user, env=env)
+
+    def _expect(self, kind: type[protocol.Message]) -> None:
+        message, _ = fdsocket.receive(self.conversation)
+        if not message:
+            raise Unavailable("the daemon went away while the container was being made")
+        received = protocol.from_daemon(message)
+        assert isinstance(received, kind), f"expected {kind.__name__}, got {received}"
