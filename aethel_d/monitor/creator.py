@@ -6,9 +6,10 @@ container, has touched next to nothing.
 
     monitor                             creator
     -------                             -------
-    fork -------------------------->    create; init is born as the monitor's child
+    fork -------------------------->    wait for a launch
+              <---------------------    Launch
+    listen on monitor.sock              create; init is born as the monitor's child
               <---------------------    Handover + pidfd and streams
-    listen on monitor.sock
     Ready ------------------------->    tell the daemon Created, wait for Start, open the gate
               <---------------------    Begun
     reap                                exit
@@ -34,29 +35,41 @@ from aethel_common.linux.namespaces import CloneFlags
 from aethel_common.process import start_time
 from aethel_common.undo import Undo
 from aethel_d.monitor import protocol, rootfs, users
-from aethel_d.monitor.handover import BEGUN, Handover
+from aethel_d.monitor.border import told, use_log
+from aethel_d.monitor.handover import BEGUN, READY, Handover
 from aethel_d.monitor.streams import Pipes
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.lifecycle.create import Created, CreateOptions, create
-from aethel_run.spec.config import Spec
 from aethel_run.spec.load import decode
 from aethel_run.spec.process import Process, User
 
 
-def run(launch: protocol.Launch, conversation: socket.socket, monitor: socket.socket, monitor_pid: int) -> None:
-    """Make the container and see it begin. When it fails, everything is undone before the error is raised."""
-    processes.set_process_name("aethel:creator")
+def run(launches: socket.socket, monitor: socket.socket, monitor_pid: int) -> int:
+    """Wait for a launch, make its container and see it begin; return the exit status of this process.
+
+    When it fails, everything is undone before the daemon is told.
+    """
     hello = protocol.Hello(pid=monitor_pid, start_time=start_time(monitor_pid))
-    protocol.tell(conversation, hello)
-    with open(f"{launch.bundle}/config.json", "rb") as file:
-        spec = decode(file.read())
-    creation = _Creation(launch, spec, conversation, hello)
+    message, fds = fdsocket.receive(launches)
+    if not message:
+        return 0  # the launcher ended, and nobody ever asked
+    fdsocket.send(monitor, message)
+    processes.set_process_name("aethel:creator")
+    launch = protocol.from_daemon(message)
+    assert isinstance(launch, protocol.Launch)
+    with socket.socket(fileno=fds[0]) as conversation:
+        protocol.tell(conversation, hello)
+        return told(lambda: _make(_Creation(launch, conversation, monitor, hello)), launch, conversation)
+
+
+def _make(creation: _Creation) -> None:
+    use_log(creation.launch)
     with Undo() as undo:
         creation.create(undo)
-        creation.hand_over(monitor)
+        creation.hand_over()
         creation.begin()
         undo.keep()
-    fdsocket.send(monitor, BEGUN)
+    fdsocket.send(creation.monitor, BEGUN)
 
 
 @dataclass(slots=True)
@@ -64,9 +77,9 @@ class _Creation:
     """What the creator holds of the container."""
 
     launch: protocol.Launch
-    spec: Spec
     conversation: socket.socket
-    monitor: protocol.Hello
+    monitor: socket.socket
+    hello: protocol.Hello
     created: Created = field(init=False)
     pipes: Pipes | None = None
 
@@ -77,14 +90,16 @@ class _Creation:
 
     def create(self, undo: Undo) -> None:
         """Set everything up, and stop just before the user's program."""
+        with open(self.bundle / "config.json", "rb") as file:
+            spec = decode(file.read())
         self._unshare_mounts()
         cgroup = Cgroup(Path(self.launch.cgroup))
         cgroup.make()
         undo.later(cgroup.remove)
-        if not self.spec.process.terminal:
+        if not spec.process.terminal:
             self.pipes = Pipes.make(open_stdin=self.launch.open_stdin)
         self.created = create(
-            self.spec,
+            spec,
             CreateOptions(
                 cgroup=cgroup,
                 open_rootfs=self._open_rootfs,
@@ -100,15 +115,19 @@ class _Creation:
         if self.launch.wired:
             self._expect(protocol.Wired)
 
-    def hand_over(self, monitor: socket.socket) -> None:
-        """Give the monitor what it needs, and wait until it listens. Raises Unavailable when it is gone."""
+    def hand_over(self) -> None:
+        """Give the monitor what it needs, and wait until it listens. Raises its error, or Unavailable when it is gone."""
         try:
-            self._handover().send(monitor)
-            answer, _ = fdsocket.receive(monitor)
+            self._handover().send(self.monitor)
+            answer, _ = fdsocket.receive(self.monitor)
         except (BrokenPipeError, ConnectionResetError):
             answer = b""
         if not answer:
             raise Unavailable("the container's monitor died while it was being set up", hint="see monitor.log")
+        if answer != READY:
+            failed = protocol.from_monitor(answer)
+            assert isinstance(failed, protocol.Failed)
+            raise failed.error()
 
     def _handover(self) -> Handover:
         pidfd, pipes = self.created.pidfd, self.pipes
@@ -125,8 +144,8 @@ class _Creation:
         jsonfile.replace(
             self.bundle / "run.json",
             protocol.RunState(
-                monitor_pid=self.monitor.pid,
-                monitor_start_time=self.monitor.start_time,
+                monitor_pid=self.hello.pid,
+                monitor_start_time=self.hello.start_time,
                 init_pid=self.created.pid,
                 init_start_time=self.created.start_time,
                 started_ns=started_ns,

@@ -1,4 +1,4 @@
-"""A monitor's life, top to bottom: leave the launcher, have the container created, supervise it, say how it ended."""
+"""A monitor's life, top to bottom: stand by, have the container created, supervise it, say how it ended."""
 
 from __future__ import annotations
 
@@ -6,67 +6,64 @@ import os
 import signal
 import socket
 import time
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from aethel_common import fdsocket, jsonfile
-from aethel_common.errors import AethelError, from_os
 from aethel_common.linux import processes
 from aethel_d.monitor import creator, protocol
+from aethel_d.monitor.border import told, use_log
 from aethel_d.monitor.handover import READY, Handover
 from aethel_d.monitor.logfile import LogFile
 from aethel_d.monitor.supervisor import Supervisor
 from aethel_run.cgroup.tree import Cgroup
 
 
-def run(launch: protocol.Launch, conversation: socket.socket) -> int:
-    """Be the monitor of one container; return the exit status of this process.
+def run(launches: socket.socket) -> int:
+    """Stand by until a launch comes, then be the monitor of that container; return the exit status of this process.
 
-    Everything that goes wrong before the container runs is undone and told to the daemon; afterwards nobody is left to
-    tell, and it is written to monitor.log.
+    Everything that goes wrong before the container runs is undone and told to the daemon, by the creator; afterwards
+    nobody is left to tell, and it is written to monitor.log.
     """
+    _leave_the_launcher()
+    creator_socket, creator_pid = _fork_creator(launches)
+    launches.close()
+    message, _ = fdsocket.receive(creator_socket)
+    if not message:
+        return 0  # the launcher ended, and nobody ever asked
+    launch = protocol.from_daemon(message)
+    assert isinstance(launch, protocol.Launch)
 
     def live() -> None:
-        _leave_the_launcher(launch)
-        container = _Container(launch)
-        container.have_created(conversation)
+        use_log(launch)
+        container = _Container(launch, creator_socket, creator_pid)
+        container.receive()
         container.supervise()
 
-    return _told(live, launch, conversation)
-
-
-def _told(life: Callable[[], None], launch: protocol.Launch, conversation: socket.socket) -> int:
-    """Run `life`; tell the daemon what it raises. The exit status of this process."""
-    try:
-        try:
-            life()
-        except OSError as error:
-            raise from_os(error, f"monitor of {launch.container_id[:12]}") from error
-    except AethelError as error:
-        traceback.print_exc()
-        protocol.tell(conversation, protocol.Failed.of(error))
-        return 1
-    except Exception as error:  # noqa: BLE001 -- the border of the process
-        traceback.print_exc()
-        protocol.tell(conversation, protocol.Failed(kind="AethelError", message=f"monitor: {error!r}"))
-        return 1
-    return 0
-
-
-def _leave_the_launcher(launch: protocol.Launch) -> None:
-    os.setsid()
     processes.set_process_name("aethel:monitor")
+    return told(live, launch, creator_socket)
+
+
+def _leave_the_launcher() -> None:
+    os.setsid()
+    processes.set_process_name("aethel:standby")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    log = os.open(f"{launch.bundle}/monitor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    for fd, source in ((0, null), (1, null), (2, log)):
-        # The daemon's own stderr may be a pipe whose reader waits for its end.
-        os.dup2(source, fd)
-    os.close(null)
-    os.close(log)
+
+
+def _fork_creator(launches: socket.socket) -> tuple[socket.socket, int]:
+    ours, theirs = fdsocket.pair()
+    monitor_pid = os.getpid()
+    creator_pid = os.fork()
+    if creator_pid == 0:
+        code = 1
+        try:
+            ours.close()  # or the monitor's death would never be seen
+            code = creator.run(launches, theirs, monitor_pid)
+        finally:
+            os._exit(code)  # the monitor's life must not be lived twice
+    theirs.close()
+    return ours, creator_pid
 
 
 @dataclass(slots=True)
@@ -74,8 +71,8 @@ class _Container:
     """What the monitor holds of its container."""
 
     launch: protocol.Launch
-    creator: socket.socket = field(init=False)
-    creator_pid: int = field(init=False)
+    creator: socket.socket
+    creator_pid: int
     supervisor: Supervisor | None = None
     begun: bool = False
 
@@ -86,34 +83,15 @@ class _Container:
 
     # -- before the program runs -----------------------------------------------------------------
 
-    def have_created(self, conversation: socket.socket) -> None:
-        """Fork the creator, which says all that the daemon must hear; be ready to listen when it is done."""
-        ours, theirs = fdsocket.pair()
-        monitor_pid = os.getpid()
-        self.creator_pid = os.fork()
-        if self.creator_pid == 0:
-            ours.close()  # or the monitor's death would never be seen
-            self._become_creator(conversation, theirs, monitor_pid)
-        theirs.close()
-        conversation.close()
-        self.creator = ours
+    def receive(self) -> None:
+        """Listen, and take over what the creator has made."""
         listener = fdsocket.listen(self.bundle / "monitor.sock")
-        handover = Handover.receive(ours)
+        handover = Handover.receive(self.creator)
         if handover is not None:
             self.supervisor = Supervisor(
                 handover=handover, listener=listener, log=LogFile(self.launch.log), on_exit=self._exited
             )
-            fdsocket.send(ours, READY)
-
-    def _become_creator(self, conversation: socket.socket, monitor: socket.socket, monitor_pid: int) -> None:
-        """Never returns: the monitor's life must not be lived twice."""
-        code = 1
-        try:
-            code = _told(
-                lambda: creator.run(self.launch, conversation, monitor, monitor_pid), self.launch, conversation
-            )
-        finally:
-            os._exit(code)
+            fdsocket.send(self.creator, READY)
 
     def _hear_creator(self) -> None:
         assert self.supervisor is not None
