@@ -68,7 +68,9 @@ def main() -> None:
     processes.set_process_name("aethel:launcher")
     # The kernel reaps monitors for us; a launcher that waited would have to be told when.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # For the monitors: set here, it costs none of them the pages that it writes to.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     gc.collect()
     gc.disable()  # a collection in a forked monitor would touch, and so copy, every page
     gc.freeze()

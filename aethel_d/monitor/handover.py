@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, fields
 from typing import Final
+
+import msgspec
 
 from aethel_common import fdsocket
 
@@ -13,24 +14,41 @@ READY: Final = b"ready"
 BEGUN: Final = b"begun"
 """The user's program runs; nothing is undone any more."""
 
+_DESCRIPTORS: Final = ("monitor_log", "listener", "pidfd", "console", "stdin", "stdout", "stderr")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handover:
-    """Descriptors: of the container's first process, and either the master of its terminal or our ends of its pipes."""
 
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    """Paths, and descriptors, which are the receiver's to close."""
+
+    bundle: str
+    log: str
+    cgroup: str
+    monitor_log: int
+    """For the monitor's own stderr."""
+    listener: int
+    """monitor.sock"""
     pidfd: int
+    """Of the container's first process."""
     console: int | None = None
+    """The master of its terminal; without one, our ends of its pipes follow."""
     stdin: int | None = None
     stdout: int | None = None
     stderr: int | None = None
 
     def send(self, sock: socket.socket) -> None:
-        """Hand copies over: their names are the message."""
-        named = {field.name: fd for field in fields(self) if (fd := getattr(self, field.name)) is not None}
-        fdsocket.send(sock, " ".join(named).encode(), list(named.values()))
+        """Hand copies over. Raises OSError when nobody is left to take them."""
+        fds = [fd for name in _DESCRIPTORS if (fd := getattr(self, name)) is not None]
+        fdsocket.send(sock, msgspec.json.encode(self), fds)
 
-    @classmethod
-    def receive(cls, sock: socket.socket) -> Handover | None:
-        """The caller owns what comes; None when the creator ended instead."""
-        message, fds = fdsocket.receive(sock)
-        return cls(**dict(zip(message.decode().split(), fds, strict=True))) if message else None
+
+_decode = msgspec.json.Decoder(Handover).decode
+
+
+def receive(sock: socket.socket) -> Handover | None:
+    """Wait for it; None when the creator ended instead."""
+    message, fds = fdsocket.receive(sock)
+    if not message:
+        return None
+    handover = _decode(message)
+    names = [name for name in _DESCRIPTORS if getattr(handover, name) is not None]
+    return msgspec.structs.replace(handover, **dict(zip(names, fds, strict=True)))

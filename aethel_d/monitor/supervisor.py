@@ -32,7 +32,6 @@ class Supervisor:
         self,
         *,
         handover: Handover,
-        listener: socket.socket,
         log: LogFile,
         on_exit: Callable[[os.waitid_result], None],
     ) -> None:
@@ -49,9 +48,9 @@ class Supervisor:
             self._use_terminal(handover.console)
         else:
             self._use_pipes(handover)
-        self._listener = listener
-        listener.setblocking(False)
-        self.loop.add(listener.fileno(), self._accept)
+        self._listener = socket.socket(fileno=handover.listener)
+        self._listener.setblocking(False)
+        self.loop.add(handover.listener, self._accept)
 
     def run(self) -> None:
         """Supervise until the container has ended and everyone attached has had its last byte."""
