@@ -16,7 +16,8 @@ While a container starts, over the conversation socket that came with the launch
 
 A daemon that dies before Start closes the socket, and the creator undoes everything. Failed may come at any time; the
 creator has then undone its part, and both end. After Running the conversation is over; whoever wants more connects to
-the monitor at monitor.sock, where a message starts with one byte: `J` for a document below, `0` stdin, `1` stdout, `2` stderr for bytes.
+the monitor at monitor.sock, where a message starts with one byte: `J` for a document below, `0` stdin, `1` stdout, `2`
+stderr for bytes.
 """
 
 from __future__ import annotations
