@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.harness.daemon import Daemon
-from tests.harness.host import wait_until
+from tests.harness.host import children, wait_until
 
 RUNS = 20
 RUN = ("run", "--rm", "demo-alpine", "true")
@@ -44,7 +44,7 @@ def monitor_kb(daemon: Daemon) -> int:
     name = daemon.detached("sleep 100")
     monitor = daemon.inspect(name)["MonitorPid"]
     # Its creator, which shares pages with it until it ends, is out of the way when init is its only child.
-    assert wait_until(lambda: Path(f"/proc/{monitor}/task/{monitor}/children").read_text().count(" ") == 1)
+    assert wait_until(lambda: len(children(monitor)) == 1)
     rollup = Path(f"/proc/{monitor}/smaps_rollup").read_text()
     done(daemon, "rm", "-f", name)
     return sum(int(kb) for kb in re.findall(r"Private_\w+: +(\d+) kB", rollup))

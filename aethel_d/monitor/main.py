@@ -43,7 +43,8 @@ def _fork_creator(launches: socket.socket) -> tuple[socket.socket, int]:
     if creator_pid == 0:
         code = 1
         try:
-            ours.close()  # or the monitor's death would never be seen
+            ours.close()  # or the monitor's end would never be seen
+            processes.die_with_parent()  # nobody would be there to watch what it makes
             code = creator.run(launches, theirs, monitor_pid)
         finally:
             os._exit(code)  # the monitor's life must not be lived twice
