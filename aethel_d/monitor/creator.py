@@ -68,7 +68,7 @@ def _make(creation: _Creation) -> None:
     creation.open_log()
     with Undo() as undo:
         creation.create(undo)
-        creation.hand_over(undo)
+        creation.hand_over()
         creation.begin()
         undo.keep()
     fdsocket.send(creation.monitor, BEGUN)
@@ -83,6 +83,7 @@ class _Creation:
     monitor: socket.socket
     hello: protocol.Hello
     log_fd: int = field(init=False)
+    listener: socket.socket = field(init=False)
     created: Created = field(init=False)
     pipes: Pipes | None = None
 
@@ -115,6 +116,7 @@ class _Creation:
                 stdio=self.pipes.inside if self.pipes else None,
                 namespaces_ready=self._offer_network,
                 final_process=self._with_identity,
+                meanwhile=lambda: self._listen(undo),
                 as_sibling=True,  # the monitor reaps it, long after us
             ),
         )
@@ -124,16 +126,13 @@ class _Creation:
         if self.launch.wired:
             self._expect(protocol.Wired)
 
-    def hand_over(self, undo: Undo) -> None:
+    def hand_over(self) -> None:
         """Give the monitor what it needs, and wait until it listens. Raises its error, or Unavailable when it is gone."""
-        path = self.bundle / "monitor.sock"
-        with fdsocket.listen(path) as listener:
-            undo.later(path.unlink)
-            try:
-                self._handover(listener).send(self.monitor)
-                answer, _ = fdsocket.receive(self.monitor)
-            except (BrokenPipeError, ConnectionResetError):
-                answer = b""
+        try:
+            self._handover().send(self.monitor)
+            answer, _ = fdsocket.receive(self.monitor)
+        except (BrokenPipeError, ConnectionResetError):
+            answer = b""
         if not answer:
             raise Unavailable("the container's monitor died while it was being set up", hint="see monitor.log")
         if answer != READY:
@@ -141,13 +140,13 @@ class _Creation:
             assert isinstance(failed, protocol.Failed)
             raise failed.error()
 
-    def _handover(self, listener: socket.socket) -> Handover:
+    def _handover(self) -> Handover:
         return Handover(
             bundle=self.launch.bundle,
             log=self.launch.log,
             cgroup=self.launch.cgroup,
             monitor_log=self.log_fd,
-            listener=listener.fileno(),
+            listener=self.listener.fileno(),
             pidfd=self.created.pidfd,
             console=self.created.console_fd,
             stdin=self.pipes.stdin if self.pipes else None,
@@ -177,6 +176,11 @@ class _Creation:
             (self.bundle / "run.json").unlink()
             raise
         protocol.tell(self.conversation, protocol.Running(started_ns=started_ns))
+
+    def _listen(self, undo: Undo) -> None:
+        path = self.bundle / "monitor.sock"
+        self.listener = fdsocket.listen(path)
+        undo.later(path.unlink)
 
     def _unshare_mounts(self) -> None:
         namespaces.unshare(CloneFlags.NEWNS)

@@ -40,6 +40,8 @@ class CreateOptions:
     """To become its 0, 1 and 2; not used with a terminal."""
     namespaces_ready: Callable[[int], None] = lambda pid: None
     """Called with init's pid when its namespaces exist and its ids are mapped."""
+    meanwhile: Callable[[], None] = lambda: None
+    """Called while init sets up: for what the caller has to do anyhow."""
     as_sibling: bool = False
     """Whether init becomes a child of the caller's parent, which then reaps it: the caller may end first."""
     final_process: Callable[[int, Process], Process] = lambda root_fd, process: process
@@ -96,6 +98,7 @@ def create(spec: Spec, options: CreateOptions) -> Created:
         finally:
             if userns_fd is not None:
                 os.close(userns_fd)
+        options.meanwhile()
         console_fd = _await_ready(spec, ours)
         created = Created(pid, pidfd, start_time(pid), console_fd, ours)
         undo.keep()
