@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -16,7 +15,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from aethel_common.errors import AethelError, Unsupported
 from aethel_common.linux.trace import Record, Word, told
-from aethel_net import firewall, netns
+from aethel_net import firewall, netns, rtnetlink
 from aethel_net.model import Bridge, Endpoint
 
 Sink = Callable[[Record], None] | None
@@ -53,7 +52,7 @@ class Network:
     def attach(self, endpoint: Endpoint, netns_fd: int, sink: Sink = None) -> None:
         """Give that namespace an `eth0` on the bridge; all of it or nothing. Raises AethelError.
 
-        `sink` is told of each request to the kernel.
+        `sink` is told of each message to the kernel.
         """
         with _named(f"network of container {endpoint.container_id[:12]}"):
             self._make_pair(endpoint, netns_fd, sink)
@@ -85,17 +84,13 @@ class Network:
 
     def _make_pair(self, endpoint: Endpoint, netns_fd: int, sink: Sink) -> None:
         peer = {"ifname": "eth0", "net_ns_fd": netns_fd, "address": endpoint.mac_address}
+        link = {"ifname": endpoint.host_link, "kind": "veth", "peer": peer, "master": self._index, "state": "up"}
         with self._lock:
-            _ask(
-                sink,
-                "RTM_NEWLINK",
-                partial(self._ip.link, "add"),
-                ifname=endpoint.host_link,
-                kind="veth",
-                peer=peer,
-                master=self._index,
-                state="up",
-            )
+            if sink is None:
+                self._ip.link("add", **link)
+            else:
+                shown = [Word(f"{key}={value}") for key, value in link.items()]
+                told("RTM_NEWLINK", shown, lambda: self._ip.link("add", **link), sink)
 
     def _masquerade(self) -> None:
         try:
@@ -106,23 +101,16 @@ class Network:
 
 
 def _configure(endpoint: Endpoint, sink: Sink) -> None:
-    with IPRoute() as ip:
-        netns.up_loopback(ip)
-        index = ip.link_lookup(ifname="eth0")[0]
-        address, gateway = str(endpoint.ip_address), str(endpoint.gateway)
-        _ask(
-            sink, "RTM_NEWADDR", partial(ip.addr, "add"), index=index, address=address, prefixlen=endpoint.prefix_length
-        )
-        _ask(sink, "RTM_NEWLINK", partial(ip.link, "set"), index=index, state="up")
-        _ask(sink, "RTM_NEWROUTE", partial(ip.route, "add"), dst="default", gateway=gateway, family=socket.AF_INET)
-
-
-def _ask(sink: Sink, name: str, request: Callable[..., object], **fields: object) -> None:
-    """Send a request, and tell of it by its name in rtnetlink(7) and its fields."""
-    if sink is None:
-        request(**fields)
-    else:
-        told(name, [Word(f"{key}={value}") for key, value in fields.items()], lambda: request(**fields), sink)
+    index = socket.if_nametoindex("eth0")
+    rtnetlink.send(
+        [
+            rtnetlink.link_up(rtnetlink.LOOPBACK_INDEX),
+            rtnetlink.add_address(index, endpoint.ip_address, endpoint.prefix_length),
+            rtnetlink.link_up(index),
+            rtnetlink.add_default_route(endpoint.gateway),
+        ],
+        sink,
+    )
 
 
 @contextmanager

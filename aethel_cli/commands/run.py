@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -267,7 +266,8 @@ def _environment(files: tuple[str, ...], entries: tuple[str, ...]) -> list[str]:
     lines: list[str] = []
     for name in files:
         try:
-            text = Path(name).read_text()
+            with open(name) as file:
+                text = file.read()
         except OSError as error:
             raise InvalidArgument(f"{name}: {error.strerror}") from error
         lines += [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
@@ -299,4 +299,5 @@ def _label(text: str) -> tuple[str, str]:
 
 def _write_cidfile(path: str, container_id: str) -> None:
     if path:
-        Path(path).write_text(container_id)
+        with open(path, "w") as file:
+            file.write(container_id)

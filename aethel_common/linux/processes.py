@@ -15,6 +15,7 @@ from aethel_common.linux.trace import Struct
 class Prctl(Number, prefix="PR_"):
     """linux/prctl.h"""
 
+    SET_PDEATHSIG = 1
     SET_DUMPABLE = 4
     SET_KEEPCAPS = 8
     SET_NAME = 15
@@ -80,6 +81,11 @@ def set_process_name(name: str) -> None:
     """What `ps -o comm` shows: up to 15 bytes. PR_SET_NAME"""
     _prctl_name.name = os.fsencode(name)[:15]
     _prctl_set_name(Prctl.SET_NAME, ctypes.byref(_prctl_name))
+
+
+def die_with_parent() -> None:
+    """Have the kernel send us SIGKILL when our parent ends; children do not inherit it. PR_SET_PDEATHSIG"""
+    _prctl(Prctl.SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def set_no_new_privs() -> None:

@@ -1,4 +1,4 @@
-"""What a monitor does besides what every parent of an init does, and the plan that it follows."""
+"""What the creator does besides what every parent of an init does, and the plan that it follows."""
 
 from __future__ import annotations
 
