@@ -161,7 +161,7 @@ def ioctl(fd: int, request: Terminal, argument: A) -> A:
 
 def setsid() -> None:
     """man 2 setsid"""
-    _call("setsid", os.setsid, ())
+    _call("setsid", _setsid, ())
 
 
 def setgroups(groups: Sequence[int]) -> None:
@@ -184,7 +184,7 @@ def umask(mask: int) -> int:
     return int(_call("umask", os.umask, (mask,), octal))
 
 
-def default_action(number: signal.Signals | int) -> None:
+def default_action(number: int) -> None:
     """SIG_DFL for one signal. man 2 sigaction"""
     _call("rt_sigaction", signal.signal, (number, signal.SIG_DFL), _signal, lambda _: Word("{sa_handler=SIG_DFL}"))
 
@@ -216,8 +216,17 @@ def _call(name: str, call: Callable[..., Any], arguments: Sequence[Any], *meanin
     return told(name, (*shown, *arguments[len(shown) :]), lambda: call(*arguments), trace.sink)
 
 
-def _signal(number: signal.Signals | int) -> object:
-    return Word(number.name) if isinstance(number, signal.Signals) else number
+def _setsid() -> int:
+    """The library keeps the result for itself: the session's id, which is ours now."""
+    os.setsid()
+    return os.getpid()
+
+
+def _signal(number: int) -> object:
+    try:
+        return Word(signal.Signals(number).name)
+    except ValueError:
+        return number  # a real-time signal, which has no name
 
 
 def _at_form(name: str, dir_fd: int | None) -> tuple[str, tuple[Fd, ...]]:
