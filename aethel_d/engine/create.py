@@ -13,7 +13,7 @@ from aethel_d.engine import hostnames, look, oci
 from aethel_d.engine.context import Engine
 from aethel_d.engine.document import document
 from aethel_d.engine.model import Container, ContainerConfig, View
-from aethel_run.init import protections
+from aethel_run.lifecycle.plan import check_without
 from aethel_storage import snapshots
 from aethel_storage.images import Image
 
@@ -35,7 +35,7 @@ def create(engine: Engine, config: ContainerConfig) -> View:
         undo.later(lambda: engine.containers.remove(container.id))
         undo.later(lambda: snapshots.remove(layout))
         if config.without:
-            protections.check(config.without, document(engine, container))
+            check_without(config.without, document(engine, container))
         snapshots.prepare(layout, owner=container.id_base or 0)
         undo.keep()
     return look.view_of(engine, container)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from aethel_common.errors import InvalidArgument
 from aethel_run.explain import Line
 from aethel_run.init import protections
 from aethel_run.init.context import Init
@@ -63,8 +64,8 @@ def places(plan: Iterable[Entry]) -> Mapping[str, str]:
     return found
 
 
-def lines(plan: Sequence[Entry], spec: Spec) -> list[Line]:
-    """What would be done for a document, and what would not."""
+def lines(plan: Sequence[Entry], spec: Spec, without: Iterable[str] = ()) -> list[Line]:
+    """What would be done for a document, and what would not; what is left `without` is there all the same."""
     numbers = places(plan)
     process = spec.process or NOTHING_TO_RUN
     stdio = None if process.terminal else (0, 1, 2)
@@ -78,6 +79,7 @@ def lines(plan: Sequence[Entry], spec: Spec) -> list[Line]:
             sync=nobody,
             state=NOBODY,
             filter=filters.compiled(spec),
+            without=frozenset(without),
         )
         return [_line(numbers[entry.does.name], entry.does, _applies(entry.does, spec, init)) for entry in plan]
 
@@ -96,6 +98,16 @@ def _line(place: str, does: Act[..., Any] | Step, applies: bool) -> Line:
         only=does.only,
         without=protections.loss(does.name) if isinstance(does, Step) else "",
     )
+
+
+def check_without(without: Collection[str], spec: Spec) -> None:
+    """Refuse to leave out what may not be, and what is not done anyway. Raises InvalidArgument."""
+    protections.check(without, spec)
+    for line in lines(RUNTIME, spec, without):
+        if line.name in without and not line.applies:
+            raise InvalidArgument(
+                f"without: {line.name} is not done for this container anyway", hint=f"only {line.only}"
+            )
 
 
 RUNTIME: Final = whole()

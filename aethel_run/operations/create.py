@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,6 @@ from aethel_common.errors import InvalidArgument, NotFound
 from aethel_common.undo import Undo
 from aethel_run.cgroup.managers.manager import Kind, Manager
 from aethel_run.cgroup.tree import Cgroup
-from aethel_run.init import protections
 from aethel_run.lifecycle import acts
 from aethel_run.lifecycle.create import Created, CreateOptions
 from aethel_run.lifecycle.create import create as make
@@ -67,9 +66,8 @@ def prepare(
     document = read_document(bundle)
     spec = notify.wired(decode(document))
     _check_terminal(spec, options, foreground=foreground)
-    protections.check(options.without, spec)
-    for name in options.without:
-        warn(f"container {container_id} is made WITHOUT {name}: {protections.loss(name)}")
+    if options.without:
+        _warn_of_missing(container_id, options.without, spec, warn)
     with Undo() as undo:
         container = store.claim(container_id)
         undo.later(container.forget)
@@ -77,6 +75,15 @@ def prepare(
         created = _make(container, spec, bundle, options, undo)
         undo.keep()
     return container, created
+
+
+def _warn_of_missing(container_id: str, without: Collection[str], spec: Spec, warn: Callable[[str], None]) -> None:
+    from aethel_run.init import protections  # for teaching only: nobody else pays for it
+    from aethel_run.lifecycle import plan
+
+    plan.check_without(without, spec)
+    for name in without:
+        warn(f"container {container_id} is made WITHOUT {name}: {protections.loss(name)}")
 
 
 def read_document(bundle: Path) -> bytes:

@@ -164,6 +164,22 @@ def test_capabilities_stay_where_root_is_the_host_s(bundle: Bundle) -> None:
         protections.check([name], bundle.spec("true"))
 
 
+def test_what_is_not_done_anyway_cannot_be_left_out(bundle: Bundle) -> None:
+    with pytest.raises(InvalidArgument, match="set_no_new_privs is not done for this container anyway"):
+        plan.check_without(["set_no_new_privs"], bundle.spec("true"))
+    plan.check_without(["set_no_new_privs"], bundle.spec("true", {"process.noNewPrivileges": True}))
+
+
+def test_a_filter_finds_its_privilege_when_new_ones_may_be_gained(bundle: Bundle) -> None:
+    """The kernel takes a filter from who cannot gain privileges, or has CAP_SYS_ADMIN."""
+    changes = {"process.noNewPrivileges": True, "linux.seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}}
+    spec = bundle.spec("true", changes)
+    events = told(bundle, spec, frozenset({"set_no_new_privs"}))
+    assert "load_filter_by_privilege" in steps(events)
+    assert "load_filter" not in steps(events)
+    assert not [event for event in events if isinstance(event, Failed)]
+
+
 def test_a_listener_that_went_away_does_not_stop_the_work(bundle: Bundle) -> None:
     reader, writer = os.pipe()
     os.close(reader)

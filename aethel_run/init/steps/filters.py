@@ -13,7 +13,7 @@ from aethel_run.init.step import step
 
 @step(
     man="seccomp(2)",
-    when=lambda init: init.filter is not None and not init.process.no_new_privileges,
+    when=lambda init: init.filter is not None and not init.sets_no_new_privs,
     only="with linux.seccomp and without process.noNewPrivileges",
 )
 def load_filter_by_privilege(init: Init) -> None:
@@ -26,7 +26,7 @@ def load_filter_by_privilege(init: Init) -> None:
 
 @step(
     man="seccomp(2)",
-    when=lambda init: init.filter is not None and init.process.no_new_privileges,
+    when=lambda init: init.filter is not None and init.sets_no_new_privs,
     only="with linux.seccomp and process.noNewPrivileges",
 )
 def load_filter(init: Init) -> None:
