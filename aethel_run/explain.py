@@ -57,6 +57,14 @@ class Narrator:
         return f"{_INDENT}{elsewhere}{call.name}({', '.join(call.arguments)}){_result(call)}"
 
 
+def by_step(events: Iterable[AnyEvent]) -> list[AnyEvent]:
+    """A story that is over, with what belongs together side by side: some acts happened at the same time."""
+    steps: dict[str, list[AnyEvent]] = {}
+    for event in events:
+        steps.setdefault(event.step, []).append(event)
+    return [event for step in steps.values() for event in step]
+
+
 def _result(call: Call) -> str:
     if call.result is None:
         return ""

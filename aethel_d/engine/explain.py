@@ -37,9 +37,11 @@ def told(engine: Engine, wanted: str, *, json: bool) -> Iterator[str]:
 
 
 def rendered(lines: Iterable[bytes], form: str) -> Iterator[str]:
-    """A story in the form of that name. Raises InvalidArgument."""
+    """A story in the form of that name; text is put in order for reading. Raises InvalidArgument."""
     render = explain.form(form)
-    return (render(story.decode(line)).decode(errors="replace") for line in lines)
+    events = map(story.decode, lines)
+    ordered = explain.by_step(events) if form == "text" else events
+    return (render(event).decode(errors="replace") for event in ordered)
 
 
 def planned(engine: Engine, config: ContainerConfig, *, json: bool) -> str:

@@ -60,7 +60,9 @@ def test_a_story_is_kept_for_later_and_made_anew_by_each_start(daemon: Daemon) -
         later = daemon.aethel("explain", "told")
         assert later.out == made.err
         told = events(daemon.aethel("explain", "--json", "told").out)
+        # The text has together what belongs together; the events are in the order of their happening.
         assert [event["name"] for event in told if event["event"] == "step"] == steps(later.out)
+        assert "(M7)" not in later.out
         path = daemon.state / "containers" / daemon.inspect("told")["Id"] / "story.jsonl"
         assert path.stat().st_mode & 0o777 == 0o600
         first = path.read_text()

@@ -76,6 +76,12 @@ def test_many_calls_of_one_name_are_cut_short_in_each_step() -> None:
     assert "... and more of prctl(2)\n          capset() = 0  0 µs\n          prctl(0)" in shown
 
 
+def test_what_happened_at_the_same_time_is_put_in_order_for_reading() -> None:
+    ordered = text(explain.by_step([*STORY[:4], call("M3", "close", "6"), *STORY[4:]]))
+    assert ordered.index("close(6)") < ordered.index("pivot_into_rootfs")
+    assert "(M3)" not in ordered
+
+
 def test_an_unknown_form_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="xml"):
         explain.form("xml")
