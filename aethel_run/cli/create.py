@@ -23,14 +23,9 @@ def create(common: Globals, words: Sequence[str]) -> int:
     parser = arguments.parser("create", "Make a container of a bundle, up to just before its program.")
     _add_options(parser)
     options = parser.parse_args(valued(words))
+    bundle = Path(options.bundle).resolve()
     with explaining(options.explain):
-        make(
-            Store(common.root),
-            options.id,
-            Path(options.bundle).resolve(),
-            _options(common, options),
-            common.log.warning,
-        )
+        make(Store(common.root), options.id, bundle, _options(common, options), common.log.warning)
     return 0
 
 

@@ -10,20 +10,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from aethel_common import fdsocket
 from aethel_common.errors import InvalidArgument, NotFound
 from aethel_common.undo import Undo
-from aethel_run.cgroup.managers.manager import Kind, Manager
+from aethel_run.cgroup import limits
+from aethel_run.cgroup.managers.manager import Kind
 from aethel_run.cgroup.tree import Cgroup
-from aethel_run.lifecycle import acts
 from aethel_run.lifecycle.create import Created, CreateOptions
 from aethel_run.lifecycle.create import create as make
 from aethel_run.lifecycle.rootfs import open_directory
 from aethel_run.operations import cgroups, console, notify
+from aethel_run.process import preconditions, rdt
+from aethel_run.spec import validate
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
-from aethel_run.spec.resources import Resources
+from aethel_run.spec.mounts import is_bind
 from aethel_run.spec.state import State
 from aethel_run.state import Container, Record, Store, marked
 from aethel_run.status import Status
@@ -46,6 +50,8 @@ class Options:
 def create(store: Store, container_id: str, bundle: Path, options: Options, warn: Callable[[str], None]) -> Container:
     """Make a container, or leave nothing of it. Raises AlreadyExists, InvalidSpec, StepFailed, ...
 
+    `warn` is told what of the document will have no effect, where the specification lets that be.
+
     A terminal's master goes out through the console socket; without a terminal our 0, 1 and 2 are the container's.
     """
     container, created = prepare(store, container_id, bundle, options, warn)
@@ -64,8 +70,10 @@ def prepare(
 ) -> tuple[Container, Created]:
     """As `create`, with the child in hand: `run` waits for it, and in the foreground keeps its terminal's master."""
     document = read_document(bundle)
-    spec = notify.wired(decode(document))
+    spec = _with_absolute_sources(notify.wired(decode(document)), bundle)
     _check_terminal(spec, options, foreground=foreground)
+    for warning in (*validate.warnings(spec), *preconditions.warnings(spec), *_passed_over(spec)):
+        warn(warning)
     if options.without:
         _warn_of_missing(container_id, options.without, spec, warn)
     with Undo() as undo:
@@ -84,6 +92,19 @@ def _warn_of_missing(container_id: str, without: Collection[str], spec: Spec, wa
     plan.check_without(without, spec)
     for name in without:
         warn(f"container {container_id} is made WITHOUT {name}: {protections.loss(name)}")
+
+
+def _passed_over(spec: Spec) -> list[str]:
+    return [f"{path}: cgroup2 counts it within memory.limit" for path in limits.ignored(spec.linux.resources)]
+
+
+def _with_absolute_sources(spec: Spec, bundle: Path) -> Spec:
+    """What is bound is named from the bundle on, wherever who opens it may stand. config.md#mounts"""
+    mounts = tuple(
+        msgspec.structs.replace(mount, source=str(bundle / mount.source)) if is_bind(mount) and mount.source else mount
+        for mount in spec.mounts
+    )
+    return msgspec.structs.replace(spec, mounts=mounts)
 
 
 def read_document(bundle: Path) -> bytes:
@@ -105,7 +126,7 @@ def _check_terminal(spec: Spec, options: Options, *, foreground: bool) -> None:
 
 
 def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo: Undo) -> Created:
-    limited = _Limited(cgroups.manager(options.cgroup_manager, spec, container.id), spec.linux.resources)
+    limited = cgroups.Limited(cgroups.manager(options.cgroup_manager, spec, container.id), spec.linux.resources)
     cgroup = limited.make(undo)
     rootfs = str((bundle / spec.root.path).resolve())
     state = State(
@@ -132,36 +153,19 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
             ),
         )
     undo.later(created.abandon)
+    shares = _assign_rdt(container.id, spec, created, undo)
     _tell(created, options, undo)
-    container.write(_record(container.id, spec, bundle, rootfs, created, limited.cgroup, options))
+    container.write(_record(container.id, spec, bundle, rootfs, created, limited.cgroup, options, shares))
     return created
 
 
-class _Limited:
-    """A cgroup with the document's limits, made before the container's init or around it."""
-
-    def __init__(self, manager: Manager, resources: Resources) -> None:
-        self._manager = manager
-        self._resources = resources
-        self.cgroup: Cgroup | None = None
-
-    def make(self, undo: Undo) -> Cgroup | None:
-        """For clone3; None where the manager wants to see a process first."""
-        self._manager.check(self._resources)
-        acts.make_cgroup(self._make)
-        undo.later(self._remove)
-        return self.cgroup
-
-    def _make(self) -> None:
-        self.cgroup = self._manager.make(self._resources)
-
-    def adopt(self, pid: int) -> None:
-        """Init is there, and waits."""
-        self.cgroup = self._manager.adopt(pid, self._resources)
-
-    def _remove(self) -> None:
-        if self.cgroup is not None:
-            self._manager.remove(self.cgroup)
+def _assign_rdt(container_id: str, spec: Spec, created: Created, undo: Undo) -> rdt.Assignment:
+    """The shares of cache and memory bandwidth, if the document asks for any. config-linux.md#intelrdt"""
+    if spec.linux.intel_rdt is None:
+        return rdt.Assignment()
+    assignment = rdt.assign(rdt.find_resctrl(), spec.linux.intel_rdt, container_id, created.pid)
+    undo.later(lambda: rdt.remove(assignment))
+    return assignment
 
 
 @contextmanager
@@ -199,6 +203,7 @@ def _record(
     created: Created,
     cgroup: Cgroup | None,
     options: Options,
+    shares: rdt.Assignment,
 ) -> Record:
     return Record(
         id=container_id,
@@ -210,6 +215,8 @@ def _record(
         start_time=created.start_time,
         cgroup=str(cgroup.path) if cgroup is not None else "",
         cgroup_manager=options.cgroup_manager.value,
+        rdt_class=shares.made,
+        rdt_monitor=shares.monitor,
         oci_version=spec.oci_version,
         annotations=dict(marked(spec.annotations, options.without)),
         shares_pids=not spec.linux.has(NamespaceType.PID),
