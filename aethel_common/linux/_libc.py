@@ -9,12 +9,13 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Final
 
+from aethel_common.linux.structures import c_fd
 from aethel_common.linux.trace import Fd, Record, hexadecimal, show, trace
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-_POINTED: Final[dict[type, Callable[[int], object]]] = {Fd: Fd, ctypes.c_void_p: hexadecimal}
+_POINTED: Final[dict[type, Callable[[int], object]]] = {c_fd: Fd, ctypes.c_void_p: hexadecimal}
 """What a plain number means as an argument of that C type."""
 
 
@@ -46,12 +47,12 @@ class Syscall:
             result, number = self._call(arguments)
         else:
             # Before the call: a mount that is moved is shown where it was.
-            shown = self._shown(arguments, (Fd,))
+            shown = self._shown(arguments, (c_fd,))
             began = perf_counter_ns()
             result, number = self._call(arguments)
             took = perf_counter_ns() - began
             # After it: a structure that the kernel has filled in.
-            shown |= self._shown(arguments, tuple(set(self._types) - {Fd}))
+            shown |= self._shown(arguments, tuple(set(self._types) - {c_fd}))
             told = tuple(shown[index] for index in range(self._count(arguments)))
             trace.sink(Record(self._name, told, result, number, took))
         if number:

@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 
 from aethel_common.linux._libc import Syscall
 from aethel_common.linux.processes import Prctl
+from aethel_common.linux.structures import Struct
 from aethel_common.linux.symbols import Number
-from aethel_common.linux.trace import Struct, hexadecimal
+from aethel_common.linux.trace import hexadecimal
 
 
 class Capability(Number):

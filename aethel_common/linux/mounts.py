@@ -7,9 +7,10 @@ import os
 from typing import Final
 
 from aethel_common.linux._libc import Syscall, text
+from aethel_common.linux.structures import Struct, c_fd
 from aethel_common.linux.symbols import Flags, Number
 from aethel_common.linux.trace import AT_FDCWD as AT_FDCWD
-from aethel_common.linux.trace import Fd, Struct
+from aethel_common.linux.trace import Fd
 
 
 class At(Flags, prefix="AT_"):
@@ -128,13 +129,13 @@ _c_path = ctypes.c_char_p
 _mount: Final = Syscall("mount", _c_path, _c_path, _c_path, ctypes.c_ulong, ctypes.c_char_p)
 _umount2: Final = Syscall("umount2", _c_path, ctypes.c_int)
 _pivot_root: Final = Syscall("pivot_root", _c_path, _c_path)
-_open_tree: Final = Syscall("open_tree", Fd, _c_path, ctypes.c_uint, number=428)
-_move_mount: Final = Syscall("move_mount", Fd, _c_path, Fd, _c_path, ctypes.c_uint, number=429)
+_open_tree: Final = Syscall("open_tree", c_fd, _c_path, ctypes.c_uint, number=428)
+_move_mount: Final = Syscall("move_mount", c_fd, _c_path, c_fd, _c_path, ctypes.c_uint, number=429)
 _fsopen: Final = Syscall("fsopen", ctypes.c_char_p, ctypes.c_uint, number=430)
-_fsconfig: Final = Syscall("fsconfig", Fd, ctypes.c_uint, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int, number=431)
-_fsmount: Final = Syscall("fsmount", Fd, ctypes.c_uint, ctypes.c_uint, number=432)
+_fsconfig: Final = Syscall("fsconfig", c_fd, ctypes.c_uint, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int, number=431)
+_fsmount: Final = Syscall("fsmount", c_fd, ctypes.c_uint, ctypes.c_uint, number=432)
 _mount_setattr: Final = Syscall(
-    "mount_setattr", Fd, _c_path, ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t, number=442
+    "mount_setattr", c_fd, _c_path, ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t, number=442
 )
 
 

@@ -11,8 +11,9 @@ from time import perf_counter_ns
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct, c_fd
 from aethel_common.linux.symbols import Flags
-from aethel_common.linux.trace import Fd, Record, Struct, Word, trace
+from aethel_common.linux.trace import Fd, Record, Word, trace
 
 
 class CloneFlags(Flags, prefix="CLONE_"):
@@ -70,7 +71,7 @@ _NS_GET_NSTYPE: Final = 0xB703
 """linux/nsfs.h"""
 
 _unshare: Final = Syscall("unshare", ctypes.c_int)
-_setns: Final = Syscall("setns", Fd, ctypes.c_int)
+_setns: Final = Syscall("setns", c_fd, ctypes.c_int)
 _sethostname: Final = Syscall("sethostname", ctypes.c_char_p, ctypes.c_size_t)
 _setdomainname: Final = Syscall("setdomainname", ctypes.c_char_p, ctypes.c_size_t)
 

@@ -10,8 +10,9 @@ from typing import Final
 from aethel_common.linux import calls
 from aethel_common.linux._libc import Syscall, text
 from aethel_common.linux.calls import Open
+from aethel_common.linux.structures import Struct, c_fd
 from aethel_common.linux.symbols import Flags
-from aethel_common.linux.trace import Fd, Struct, octal
+from aethel_common.linux.trace import octal
 
 
 class Resolve(Flags, prefix="RESOLVE_"):
@@ -29,7 +30,7 @@ class _OpenHow(Struct):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_openat2: Final = Syscall("openat2", Fd, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t, number=437)
+_openat2: Final = Syscall("openat2", c_fd, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t, number=437)
 _MAX_LINKS: Final = 40
 """As many as the kernel follows in one path. man 7 path_resolution"""
 _MAX_TRIES: Final = 128

@@ -8,8 +8,8 @@ import signal
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct
 from aethel_common.linux.symbols import Flags, Number
-from aethel_common.linux.trace import Struct
 
 
 class Prctl(Number, prefix="PR_"):

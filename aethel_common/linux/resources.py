@@ -6,8 +6,8 @@ import ctypes
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct
 from aethel_common.linux.symbols import Number
-from aethel_common.linux.trace import Struct
 
 
 class Rlimit(Number):

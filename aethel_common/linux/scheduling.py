@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct
 from aethel_common.linux.symbols import Flags, Number
-from aethel_common.linux.trace import Struct
 
 
 class SchedPolicy(Number):

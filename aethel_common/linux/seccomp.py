@@ -8,8 +8,9 @@ import os
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct
 from aethel_common.linux.symbols import Flags, Number
-from aethel_common.linux.trace import Struct, Word
+from aethel_common.linux.trace import Word
 
 
 class FilterFlag(Flags, prefix="SECCOMP_FILTER_FLAG_"):

@@ -6,8 +6,9 @@ import ctypes
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct, c_fd
 from aethel_common.linux.symbols import Number
-from aethel_common.linux.trace import Fd, Struct, Word, hexadecimal
+from aethel_common.linux.trace import Word, hexadecimal
 
 
 class Magic(Number):
@@ -27,7 +28,7 @@ class _Statfs(Struct):
     _fields_ = (("f_type", ctypes.c_long), ("rest", ctypes.c_byte * 248))
 
 
-_fstatfs: Final = Syscall("fstatfs", Fd, ctypes.c_void_p)
+_fstatfs: Final = Syscall("fstatfs", c_fd, ctypes.c_void_p)
 
 
 def file_system(fd: int) -> int:

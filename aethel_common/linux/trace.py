@@ -6,13 +6,11 @@ thread only; a forked child has it too.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import ClassVar, Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from aethel_common.linux.symbols import Flags, Number
 
@@ -22,8 +20,10 @@ AT_FDCWD: Final = -100
 _SHOWN_BYTES: Final = 120
 
 
-class Fd(ctypes.c_int):
-    """The C type of a descriptor: shown with what it is open on."""
+class Fd(int):
+    """A descriptor: shown with what it is open on."""
+
+    __slots__ = ()
 
 
 class Word(str):
@@ -42,25 +42,7 @@ def octal(mode: int) -> Word:
     return Word(f"0{mode:o}" if mode else "0")
 
 
-class Struct(ctypes.Structure):
-    """A structure that is shown as its fields; those that are 0 are left out."""
-
-    shown: ClassVar[tuple[tuple[str, Callable[[int], object]], ...]] = ()
-    """What the number of a field means: a Flags class, Fd, ..."""
-
-    @property
-    def in_c(self) -> str:
-        """`{flags=O_PATH|O_CLOEXEC, resolve=RESOLVE_IN_ROOT}`"""
-        fields, meanings = [], dict(self.shown)
-        for name, *_ in self._fields_:
-            value = getattr(self, name)
-            if value:
-                fields.append(f"{name}={show(meanings.get(name, int)(value))}")
-        return "{" + ", ".join(fields) + "}"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One system call as it happened. `result` is None for one that does not return; `errno` 0 when it went well."""
 
     name: str
@@ -106,20 +88,20 @@ def show(value: object) -> str:
     """One argument as C would have it."""
     if value is None:
         return "NULL"
-    if isinstance(value, Flags | Number | Struct):
+    if isinstance(value, Flags | Number):
         return value.in_c
     if isinstance(value, Fd):
-        return _show_fd(value.value)
+        return _show_fd(value)
     if isinstance(value, bytes):
         return _quoted(os.fsdecode(value))
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, tuple | list):
         return "[" + ", ".join(show(each) for each in value) + "]"
-    pointed = getattr(value, "_obj", None)  # ctypes.byref
-    if pointed is not None:
-        return show(pointed) if isinstance(pointed, Struct) else f"({type(pointed).__name__} *)"
-    return str(int(value)) if isinstance(value, int) else str(value)
+    if isinstance(value, int):
+        return str(int(value))
+    pointed = getattr(value, "_obj", value)  # what ctypes.byref points to
+    return str(getattr(pointed, "in_c", f"({type(pointed).__name__} *)"))
 
 
 def _quoted(text: str) -> str:

@@ -40,9 +40,9 @@ from aethel_d.monitor.border import told
 from aethel_d.monitor.handover import BEGUN, READY, Handover
 from aethel_d.monitor.streams import Pipes
 from aethel_run import story
+from aethel_run.cgroup.making import make_cgroup
 from aethel_run.cgroup.managers.cgroupfs import Cgroupfs
 from aethel_run.cgroup.tree import Cgroup
-from aethel_run.lifecycle import acts
 from aethel_run.lifecycle.create import Created, CreateOptions, create
 from aethel_run.spec.config import Spec
 from aethel_run.spec.load import decode, encode
@@ -128,7 +128,7 @@ class _Creation:
             spec = decode(file.read())
         plan.leave_mounts()
         cgroup = Cgroup(Path(self.launch.cgroup))
-        acts.make_cgroup(lambda: Cgroupfs(cgroup, accounting=_FIGURES).make(spec.linux.resources))
+        make_cgroup(lambda: Cgroupfs(cgroup, accounting=_FIGURES).make(spec.linux.resources))
         undo.later(cgroup.remove)
         if spec.process is None or not spec.process.terminal:
             self.pipes = Pipes.make(open_stdin=self.launch.open_stdin)

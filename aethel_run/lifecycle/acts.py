@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Callable
 
-from aethel_common import fdsocket
-from aethel_run import hooks, story, sync
+from aethel_run import hooks
 from aethel_run.process import affinity, attributes, netdevices, sources, stdio
 from aethel_run.process.sources import needs_sources
 from aethel_run.spec.config import Spec
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import State
 from aethel_run.story import act
-
-
-@act(man="cgroups(7)")
-def make_cgroup(make: Callable[[], object]) -> None:
-    """Make the control group that the container is born in: there is no moment without limits."""
-    make()
 
 
 @act(
@@ -83,19 +75,3 @@ def give_attributes(pid: int, process: Process) -> None:
     """Set what a process cannot give itself in a user namespace: CPUs, limits, OOM score, scheduler."""
     affinity.release(pid)
     attributes.give(pid, process)
-
-
-@act(man="unix(7)")
-def open_gate(sock: socket.socket) -> None:
-    """Say Start to init, which waits at its gate."""
-    teller = story.telling()
-    if teller is None:
-        fdsocket.send(sock, sync.encode(sync.Start()))
-    else:
-        fdsocket.send(sock, sync.encode(sync.Start(story=teller.word)), [teller.fd])
-
-
-@act(man="fork(2) execve(2)", when=lambda spec: bool(spec.hooks.poststart), only="with poststart hooks")
-def run_poststart_hooks(spec: Spec, state: State) -> None:
-    """Run the hooks of the host's side that follow the start."""
-    hooks.run_all("poststart", spec.hooks.poststart, state)

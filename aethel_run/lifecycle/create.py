@@ -16,7 +16,7 @@ from aethel_common.undo import Undo
 from aethel_run import sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
-from aethel_run.lifecycle import acts
+from aethel_run.lifecycle import acts, gate
 from aethel_run.process import conversation, filters, idmap, joins, preconditions
 from aethel_run.process.children import kill_and_reap
 from aethel_run.process.sources import needs_sources
@@ -82,7 +82,7 @@ class Created:
 
         Raises CommandNotFound, CannotExecute or StepFailed; the container is then gone, and `abandon` still due.
         """
-        acts.open_gate(self._sync)
+        gate.open_gate(self._sync)
         with self._sync:
             conversation.await_execve(self._sync, self._give_listener)
 

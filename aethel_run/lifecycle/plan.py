@@ -8,13 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aethel_common.errors import InvalidArgument
+from aethel_run.cgroup.making import make_cgroup
 from aethel_run.explain import Line
 from aethel_run.init import protections
 from aethel_run.init.context import Init
 from aethel_run.init.plan import SETUP_STEPS, START_STEPS
 from aethel_run.init.step import Step
 from aethel_run.init.steps import hooks
-from aethel_run.lifecycle import acts
+from aethel_run.lifecycle import acts, gate
 from aethel_run.process import filters, idmap, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.process import NOTHING_TO_RUN
@@ -33,13 +34,13 @@ def whole(*, first: Sequence[Entry] = (), namespaces_ready: Sequence[Entry] = ()
     """The plan of a container, with what its maker adds: at the beginning, and when the namespaces are there."""
     return (
         *first,
-        *_parent(acts.make_cgroup, spawn.spawn, idmap.write_maps, acts.move_links),
+        *_parent(make_cgroup, spawn.spawn, idmap.write_maps, acts.move_links),
         *namespaces_ready,
         *_parent(acts.open_root, acts.open_sources, acts.give_stdio),
         *_setup(),
-        *_parent(acts.give_attributes, acts.open_gate),
+        *_parent(acts.give_attributes, gate.open_gate),
         *(Entry("I", step) for step in START_STEPS),
-        *_parent(acts.run_poststart_hooks),
+        *_parent(gate.run_poststart_hooks),
     )
 
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from aethel_common.errors import InvalidArgument
 from aethel_common.undo import Undo
+from aethel_run.cgroup.making import make_cgroup
 from aethel_run.cgroup.managers.manager import Kind, Manager, choose
 from aethel_run.cgroup.tree import Cgroup
-from aethel_run.lifecycle import acts
 from aethel_run.spec.config import Spec
 from aethel_run.spec.resources import Resources
 
@@ -50,7 +50,7 @@ class Limited:
     def make(self, undo: Undo) -> Cgroup | None:
         """For clone3; None where the manager wants to see a process first."""
         self._manager.check(self._resources)
-        acts.make_cgroup(self._make)
+        make_cgroup(self._make)
         undo.later(self._remove)
         return self.cgroup
 

@@ -8,7 +8,7 @@ import socket
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError, InvalidSpec, WrongState
 from aethel_common.process import open_pidfd
-from aethel_run.lifecycle import acts
+from aethel_run.lifecycle import gate
 from aethel_run.operations import kill
 from aethel_run.process import conversation, filters
 from aethel_run.state import Container
@@ -27,7 +27,7 @@ def start(container: Container) -> None:
         if container.spec.process is None:
             raise InvalidSpec("config.json: process: not set, so there is nothing to start")
         with _connect(container) as sock:
-            acts.open_gate(sock)
+            gate.open_gate(sock)
             # Whoever comes next must not wait at a gate where nobody is.
             container.gate.unlink()
             _await_execve(container, sock)
@@ -58,7 +58,7 @@ def _connect(container: Container) -> socket.socket:
 def _run_poststart_hooks(container: Container) -> None:
     state = container.state(Status.RUNNING)
     try:
-        acts.run_poststart_hooks(container.spec, state)
+        gate.run_poststart_hooks(container.spec, state)
     except AethelError:
         kill.kill_all(container, 9)
         raise
