@@ -37,19 +37,20 @@ def run(launch: protocol.Launch, conversation: socket.socket) -> int:
     Everything that goes wrong before the container runs is undone and told to the daemon; afterwards nobody is left to
     tell, and it is written to monitor.log.
     """
-    _leave_the_launcher(launch)
     try:
         try:
+            _leave_the_launcher(launch)
             _live(launch, conversation)
         except OSError as error:
-            raise from_os(error, f"monitor of {launch.container_id[:12]}") from error
+            raise from_os(error, f"start container {launch.container_id[:12]}") from error
     except AethelError as error:
-        traceback.print_exc()
+        # Told first: on a full disk the log cannot be written.
         _tell(conversation, protocol.Failed.of(error))
+        traceback.print_exc()
         return 1
     except Exception as error:  # noqa: BLE001 -- the border of the process
-        traceback.print_exc()
         _tell(conversation, protocol.Failed(kind="AethelError", message=f"monitor: {error!r}"))
+        traceback.print_exc()
         return 1
     return 0
 
@@ -154,7 +155,9 @@ class _Container:
         self.conversation.close()
 
     def _start(self) -> None:
-        # The facts come first: a daemon that dies now finds them, and a container that runs is never unknown.
+        # The facts come first: a daemon that dies now finds them, and a container that runs is never unknown. And how
+        # it ends must be written down whatever becomes of the disk meanwhile.
+        jsonfile.reserve(self.bundle / "exit.json")
         started_ns = time.time_ns()
         jsonfile.replace(
             self.bundle / "run.json",
