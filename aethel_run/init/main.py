@@ -51,8 +51,10 @@ def _tell(sock: socket.socket, failure: Failure) -> None:
     cause = failure.cause
     if isinstance(cause, AethelError):
         kind, number, text = type(cause).__name__, 0, cause.message
-    else:
+    elif isinstance(cause, OSError):
         kind, number, text = "StepFailed", cause.errno or 0, str(cause).partition("] ")[2] or str(cause)
+    else:
+        kind, number, text = "StepFailed", 0, repr(cause)
     message = sync.Failed(kind=kind, step=failure.step.name, man=failure.step.man, errno=number, text=text)
     try:
         fdsocket.send(sock, sync.encode(message))

@@ -54,7 +54,7 @@ def _idmap(fd: int, mount: Mount, words: Meaning, userns_fd: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
-        fs_type = _file_system(mount.source)
+        fs_type = file_system(mount.source)
         if fs_type not in _KERNEL_VIEWS:
             raise Unsupported(
                 f"{mount.source} is on {fs_type}, which cannot be idmapped",
@@ -62,7 +62,7 @@ def _idmap(fd: int, mount: Mount, words: Meaning, userns_fd: int) -> None:
             ) from error
 
 
-def _file_system(path: str) -> str:
+def file_system(path: str) -> str:
     """The type of the file system that holds `path`. man 5 proc (mountinfo)"""
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"

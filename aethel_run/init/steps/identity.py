@@ -17,9 +17,14 @@ def set_rlimits(init: Init) -> None:
     """Set the resource limits."""
     for limit in init.process.rlimits:
         try:
-            resource.setrlimit(getattr(resource, limit.type), (limit.soft, limit.hard))
-        except ValueError as error:
+            resource.setrlimit(getattr(resource, limit.type), (_limit(limit.soft), _limit(limit.hard)))
+        except (ValueError, OverflowError) as error:
             raise InvalidSpec(f"process.rlimits: {limit.type}: {error}") from error
+
+
+def _limit(value: int) -> int:
+    """The document counts without a sign, so that its infinity is 2**64 - 1; Python's is -1."""
+    return resource.RLIM_INFINITY if value == 2**64 - 1 else value
 
 
 @step(man="chdir(2) getcwd(3)")
