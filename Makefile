@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+LINKS  ?= /usr/local/bin
 SOURCES := $(shell find aethel_* images proto -type f -not -name '*.pyc') pyproject.toml README.md
 
 .PHONY: help demo test lint unit host e2e vm bench clean
@@ -12,7 +13,7 @@ help:  ## Say what there is.
 
 demo: $(VENV)/installed  ## Build demo-alpine, start the daemon if none answers, and look into a container.
 	@tools/system-packages demo
-	@tools/demo $(BIN)
+	@tools/demo $(BIN) $(LINKS)
 
 test: lint unit host e2e  ## Format, lint, types, import contract, unit, host and end-to-end tests.
 

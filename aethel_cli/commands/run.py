@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -75,8 +76,9 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
         raise InvalidArgument("the input device is not a terminal", hint="leave out -t")
     terminal.parse_keys(detach_keys)
     with connect(host) as daemon:
-        created = _create(daemon, _request(options, start=detach), quiet=options["quiet"])
-        _write_cidfile(options["cidfile"], created.container_id)
+        with _cidfile(options["cidfile"]) as note:
+            created = _create(daemon, _request(options, start=detach), quiet=options["quiet"])
+            note(created.container_id)
         if detach:
             click.echo(created.container_id)
             return 0
@@ -96,10 +98,9 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
 @click.pass_obj
 def create(host: str, /, **options: Any) -> None:
     """Make a container of IMAGE without starting it, and print its id."""
-    with connect(host) as daemon:
-        request = _request(options, start=False)
-        created = _create(daemon, request, quiet=options["quiet"])
-    _write_cidfile(options["cidfile"], created.container_id)
+    with connect(host) as daemon, _cidfile(options["cidfile"]) as note:
+        created = _create(daemon, _request(options, start=False), quiet=options["quiet"])
+        note(created.container_id)
     click.echo(created.container_id)
 
 
@@ -194,8 +195,6 @@ def _request(options: dict[str, Any], *, start: bool) -> pb.CreateContainerReque
         names.check(options["name"])
     if command and not command[0]:
         raise InvalidArgument("empty command")
-    if options["cidfile"] and os.path.lexists(options["cidfile"]):
-        raise InvalidArgument(f"{options['cidfile']} is there already")
     return pb.CreateContainerRequest(
         image_name=options["image"],
         command=command[0] if command else "",
@@ -227,8 +226,8 @@ def _environment(files: tuple[str, ...], entries: tuple[str, ...]) -> list[str]:
         try:
             with open(name) as file:
                 text = file.read()
-        except OSError as error:
-            raise InvalidArgument(f"{name}: {error.strerror}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidArgument(f"{name}: {getattr(error, 'strerror', error)}") from error
         lines += [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     merged: list[str] = []
     for entry in (*lines, *entries):
@@ -256,7 +255,19 @@ def _label(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _write_cidfile(path: str, container_id: str) -> None:
-    if path:
-        with open(path, "w") as file:
-            file.write(container_id)
+@contextmanager
+def _cidfile(path: str) -> Iterator[Callable[[str], object]]:
+    """A new file to note the id in, made before the container is; gone again if that fails."""
+    if not path:
+        yield lambda container_id: None
+        return
+    try:
+        file = open(path, "x")  # noqa: SIM115 -- closed below
+    except OSError as error:
+        raise InvalidArgument(f"{path}: {error.strerror}") from error
+    try:
+        with file:
+            yield file.write
+    except BaseException:
+        os.unlink(path)
+        raise

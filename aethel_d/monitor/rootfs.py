@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from aethel_common.errors import Unsupported
 from aethel_common.linux import mounts
 from aethel_common.linux.mounts import FsConfig, MountAttr, MoveMount, OpenTree, UmountFlags
+from aethel_run.process.sources import file_system
 
 _HINT = "`--userns host` runs it without a user namespace"
 
@@ -52,7 +53,7 @@ def _open_tree(path: str, userns_fd: int | None) -> int:
     except OSError as error:
         os.close(fd)
         if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise Unsupported(f"the file system of {path} cannot be idmapped", hint=_HINT) from error
+            raise Unsupported(f"{path} is on {file_system(path)}, which cannot be idmapped", hint=_HINT) from error
         raise
     return fd
 

@@ -36,6 +36,13 @@ def test_the_readme_s_commands(own_daemon: Daemon) -> None:
         assert code == (124 if " -f " in line else 0), line
 
 
+def test_the_readme_shows_what_info_says(daemon: Daemon) -> None:
+    text = (ROOT / "README.md").read_text()
+    (shown,) = re.findall(r"^    Version: .*(?:\n    .*)+", text, re.MULTILINE)
+    keys = re.findall(r"^ *([\w-]+):", daemon.aethel("info").out, re.MULTILINE)
+    assert re.findall(r"^ *([\w-]+):", shown, re.MULTILINE) == keys
+
+
 def test_the_examples_of_run_s_help(own_daemon: Daemon) -> None:
     text = own_daemon.aethel("run", "--help").out
     lines = re.findall(r"^ +((?:echo \w+ \| )?aethel run .*)$", text, re.MULTILINE)

@@ -10,14 +10,31 @@ from pathlib import Path
 from aethel_run.cgroup.tree import mount_point
 
 
-def mounts() -> list[str]:
-    """Mount points of this mount namespace."""
-    return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+def mounts_of(root: Path) -> list[str]:
+    """Mounts of this mount namespace that can be a daemon's own: in its directories, of them, or made from them.
+
+    Not all that the host has: others mount and unmount while a test runs. Everything that a daemon mounts has its root
+    directory in its line: as the mount point, as what is bound, or in an overlay's options.
+    """
+    return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line]
 
 
-def links(prefix: str) -> list[str]:
-    """Network links whose name begins so."""
-    return sorted(path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith(prefix))
+def names_in(directory: Path) -> list[str]:
+    """Of a directory that need not be there."""
+    return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+
+
+def children(pid: int) -> list[int]:
+    """Processes that it has forked and that are still there. man 5 proc"""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_bytes().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # gone meanwhile
+        if int(fields[1]) == pid:
+            found.append(int(path.parent.name))
+    return sorted(found)
 
 
 def ports_of(bridge: str) -> list[str]:
@@ -41,19 +58,6 @@ def tables() -> list[str]:
 def descriptors(pid: int) -> int:
     """How many a process has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has made and not reaped. man 5 proc, /proc/PID/stat"""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text(errors="replace").rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(path.parent.name))
-    return found
 
 
 def wait_until(true: Callable[[], object], seconds: float = 10) -> bool:
