@@ -18,7 +18,7 @@ from aethel_net import firewall
 from aethel_net.model import Bridge
 from aethel_run.cgroup.tree import Cgroup, mount_point
 from aethel_storage import recipes
-from tests.harness.host import wait_until
+from tests.harness.host import patience, wait_until
 
 BIN = Path(sys.executable).parent
 CACHE = Path(os.environ.get("AETHEL_TEST_CACHE", Path(__file__).parents[2] / ".cache"))
@@ -81,7 +81,7 @@ class Daemon:
         """SIGTERM, and its exit status."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(patience(20))
 
     def kill9(self) -> None:
         assert self.process is not None
@@ -124,7 +124,7 @@ class Daemon:
             input=b"" if stdin is None else stdin,
             capture_output=True,
             env=self.environment,
-            timeout=timeout,
+            timeout=patience(timeout),
             check=False,
         )
         return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
