@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -75,7 +76,13 @@ class Daemon:
     def start(self) -> None:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        # To ask at once with the command would keep a slow host from starting what is asked.
+        assert wait_until(self._listens, 20), self.log.read_text()
         assert wait_until(lambda: self.aethel("version").code == 0, 20), self.log.read_text()
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self.socket)) == 0
 
     def stop(self) -> int:
         """SIGTERM, and its exit status."""
