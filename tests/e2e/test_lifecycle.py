@@ -36,7 +36,7 @@ def test_stop_is_polite_first_and_then_is_not(daemon: Daemon) -> None:
     deaf = daemon.detached("trap '' TERM; while :; do sleep 0.05; done")
     before = time.monotonic()
     assert daemon.aethel("stop", "-t", "1", deaf).code == 0
-    assert 1 <= time.monotonic() - before < 5
+    assert 1 <= time.monotonic() - before < 9  # nor ten seconds, which it takes unless told
     assert daemon.aethel("wait", deaf).out == "137\n"
     assert daemon.aethel("stop", deaf).code == 0  # stopping what has stopped is no error
     assert daemon.aethel("start", polite).code == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.daemon import BIN, Daemon
+from tests.harness.host import patience
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +19,7 @@ def sh(daemon: Daemon, line: str) -> subprocess.CompletedProcess[str]:
     path = f"{BIN}:{os.environ['PATH']}"
     return subprocess.run(
         # A shell as process 1 does not heed SIGTERM, so `stop` takes its ten seconds.
-        ["timeout", "3" if " -f " in line else "30", "bash", "-c", line],
+        ["timeout", str(patience(3 if " -f " in line else 30)), "bash", "-c", line],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from aethel_net.model import Bridge
 from aethel_run.cgroup.tree import Cgroup, mount_point
 from aethel_storage import recipes
 from tests.harness import host
-from tests.harness.host import wait_until
+from tests.harness.host import patience, wait_until
 
 BIN = Path(sys.executable).parent
 CACHE = Path(os.environ.get("AETHEL_TEST_CACHE", Path(__file__).parents[2] / ".cache"))
@@ -103,13 +104,20 @@ class Daemon:
     def start(self) -> None:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        assert wait_until(lambda: self.aethel("version").code == 0, 20), self.log.read_text()
+        # To ask at once with the command would keep a slow host from starting what is asked.
+        assert wait_until(self._listens, 20), self.log.read_text()
+        # `info` also starts the launcher, which would come with the first container otherwise.
+        assert wait_until(lambda: self.aethel("info").code == 0, 20), self.log.read_text()
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self.socket)) == 0
 
     def stop(self) -> int:
         """SIGTERM, and its exit status."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(patience(20))
 
     def kill9(self) -> None:
         assert self.process is not None
@@ -143,9 +151,9 @@ class Daemon:
 
     def traces(self) -> dict[str, object]:
         """All that containers of this daemon may leave behind, so that before and after can be compared."""
-        launcher = self.info()["LauncherPid"]
+        (launcher,) = host.children(self.pid)
         return {
-            "containers": self.aethel("ps", "-aq").out,
+            "containers": self.rows("SELECT id FROM containers"),
             "leases": self.rows("SELECT container_id FROM leases"),
             "directories": {
                 name: host.names_in(self.seen(path))
@@ -186,7 +194,7 @@ class Daemon:
             input=b"" if stdin is None else stdin,
             capture_output=True,
             env=self.environment,
-            timeout=timeout,
+            timeout=patience(timeout),
             check=False,
         )
         return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))

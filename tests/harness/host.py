@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from aethel_run.cgroup.tree import mount_point
+
+_SLOWNESS = float(os.environ.get("AETHEL_TEST_SLOWNESS", "1"))
+
+
+def patience(seconds: float) -> float:
+    """How long to wait before giving up on what takes less on the development machine; a second kernel is slower."""
+    return seconds * _SLOWNESS
 
 
 def mounts_of(root: Path) -> list[str]:
@@ -62,7 +70,7 @@ def descriptors(pid: int) -> int:
 
 def wait_until(true: Callable[[], object], seconds: float = 10) -> bool:
     """Whether it became true in time."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not true():
         if time.monotonic() > deadline:
             return False
