@@ -103,7 +103,8 @@ class Daemon:
     def start(self) -> None:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        assert wait_until(lambda: self.aethel("version").code == 0, 20), self.log.read_text()
+        # `info` also starts the launcher, which would come with the first container otherwise.
+        assert wait_until(lambda: self.aethel("info").code == 0, 20), self.log.read_text()
 
     def stop(self) -> int:
         """SIGTERM, and its exit status."""
@@ -143,9 +144,9 @@ class Daemon:
 
     def traces(self) -> dict[str, object]:
         """All that containers of this daemon may leave behind, so that before and after can be compared."""
-        launcher = self.info()["LauncherPid"]
+        (launcher,) = host.children(self.pid)
         return {
-            "containers": self.aethel("ps", "-aq").out,
+            "containers": self.rows("SELECT id FROM containers"),
             "leases": self.rows("SELECT container_id FROM leases"),
             "directories": {
                 name: host.names_in(self.seen(path))
