@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from aethel_d.engine.containers import ID_RANGE_SIZE
+from aethel_d.engine import idmap, kernel, mounts, namespaces, privileges, seccomp
+from aethel_d.engine.asked import IdMap, ShareMode
+from aethel_d.engine.devices import HostDevice
 from aethel_d.engine.model import Container, ContainerConfig, NetworkMode
+from aethel_d.engine.seccomp import Machine
 from aethel_run.seccomp.profile import default_profile
 from aethel_run.spec.config import Root, Spec
 from aethel_run.spec.linux import IdMapping, Linux, Namespace, NamespaceType
 from aethel_run.spec.mounts import Mount
-from aethel_run.spec.process import Process
-from aethel_run.spec.template import DEFAULT_CAPABILITIES, default_spec
+from aethel_run.spec.process import Capabilities, Process, User
+from aethel_run.spec.seccomp import Seccomp
+from aethel_run.spec.template import default_spec
 from aethel_storage.oci.documents import RunConfig
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What the host gives to one start."""
+
+    etc: Path
+    """Where its hosts, hostname and resolv.conf are."""
+    cgroup: str
+    machine: Machine
+    joins: Mapping[NamespaceType, str] = field(default_factory=dict)
+    """Namespaces of others, by the path of their file."""
+    devices: tuple[HostDevice, ...] = ()
 
 
 def environment(config: ContainerConfig, image: RunConfig, hostname: str) -> tuple[str, ...]:
@@ -33,43 +50,59 @@ def environment(config: ContainerConfig, image: RunConfig, hostname: str) -> tup
     return tuple(f"{key}={value}" for key, value in merged.items())
 
 
-def spec(container: Container, *, etc: Path, cgroup: str, annotations: Mapping[str, str]) -> Spec:
-    """The whole document for one start."""
+def spec(container: Container, place: Place) -> Spec:
+    """The whole document for one start. Raises InvalidArgument for what was asked and can never be."""
     base = default_spec()
     assert base.process is not None
+    config = container.config
+    own_name = config.namespaces.uts.mode is ShareMode.PRIVATE
     return msgspec.structs.replace(
         base,
-        hostname=container.hostname,
-        root=Root(path="rootfs", readonly=container.config.read_only),
+        hostname=container.hostname if own_name else "",
+        domainname=config.domainname,
+        root=Root(path="rootfs", readonly=config.read_only),
         process=_process(base.process, container),
-        mounts=(*_kernel_mounts(base.mounts, container), *_etc_mounts(etc)),
-        linux=_linux(base.linux, container, cgroup),
-        annotations=dict(annotations),
+        mounts=(
+            *mounts.kernel_mounts(_sysfs(base.mounts, container), container),
+            *_etc_mounts(place.etc),
+            *mounts.tmpfs_mounts(config.kernel.tmpfs),
+        ),
+        linux=_linux(base.linux, container, place),
+        annotations=dict(config.annotations),
     )
 
 
 def _process(base: Process, container: Container) -> Process:
+    config = container.config
+    names = privileges.capabilities(config.privileges)
+    profile = config.privileges.apparmor
     return msgspec.structs.replace(
         base,
-        terminal=container.config.terminal,
+        terminal=config.terminal,
         args=container.argv,
         env=container.env,
         cwd=container.working_dir,
-        no_new_privileges=container.config.no_new_privileges,
+        # Its ids are looked up in the image, by the monitor.
+        user=User(umask=config.kernel.umask),
+        capabilities=Capabilities(bounding=names, effective=names, permitted=names),
+        rlimits=kernel.rlimits(config.kernel.ulimits),
+        no_new_privileges=bool(config.privileges.no_new_privileges),
+        apparmor_profile="" if profile == privileges.UNCONFINED else profile,
+        selinux_label=config.privileges.selinux,
     )
 
 
-def _kernel_mounts(mounts: tuple[Mount, ...], container: Container) -> tuple[Mount, ...]:
+def _sysfs(base: tuple[Mount, ...], container: Container) -> tuple[Mount, ...]:
     """Sysfs belongs to the owner of the network namespace: who shares the host's can only be shown the host's /sys."""
-    if container.config.network is not NetworkMode.HOST or not container.config.private_users:
-        return mounts
+    if container.config.network is not NetworkMode.HOST or container.id_base is None:
+        return base
     host_sys = Mount(
         destination="/sys",
         type="bind",
         source="/sys",
         options=("rbind", "rprivate", "nosuid", "noexec", "nodev", "rro"),
     )
-    return tuple(host_sys if mount.destination == "/sys" else mount for mount in mounts)
+    return tuple(host_sys if mount.destination == "/sys" else mount for mount in base)
 
 
 def _etc_mounts(etc: Path) -> tuple[Mount, ...]:
@@ -79,21 +112,45 @@ def _etc_mounts(etc: Path) -> tuple[Mount, ...]:
     )
 
 
-def _linux(base: Linux, container: Container, cgroup: str) -> Linux:
-    base = msgspec.structs.replace(
-        base, seccomp=default_profile(frozenset(DEFAULT_CAPABILITIES), os.uname().machine), cgroups_path=cgroup
-    )
-    namespaces = tuple(
-        namespace
-        for namespace in base.namespaces
-        if not (namespace.type is NamespaceType.NETWORK and container.config.network is NetworkMode.HOST)
-    )
-    if container.id_base is None:
-        return msgspec.structs.replace(base, namespaces=namespaces)
-    mapping = (IdMapping(container_id=0, host_id=container.id_base, size=ID_RANGE_SIZE),)
+def _linux(base: Linux, container: Container, place: Place) -> Linux:
+    masked, read_only = privileges.hidden_paths(container.config.privileges, base)
     return msgspec.structs.replace(
         base,
-        namespaces=(*namespaces, Namespace(type=NamespaceType.USER)),
-        uid_mappings=mapping,
-        gid_mappings=mapping,
+        namespaces=_namespaces(base.namespaces, container, place),
+        uid_mappings=_mappings(container, container.uid_map),
+        gid_mappings=_mappings(container, container.gid_map),
+        cgroups_path=place.cgroup,
+        sysctl=dict(container.config.kernel.sysctl),
+        seccomp=_seccomp(container.config, place.machine),
+        masked_paths=masked,
+        readonly_paths=read_only,
     )
+
+
+def _namespaces(base: tuple[Namespace, ...], container: Container, place: Place) -> tuple[Namespace, ...]:
+    """Each new, joined by its path, or left out for the host's."""
+    shares = namespaces.shares(container.config)
+    hosts = {kind for kind, share in shares.items() if share.mode is ShareMode.HOST}
+    users = () if container.id_base is None else (Namespace(type=NamespaceType.USER),)
+    return tuple(
+        Namespace(type=each.type, path=place.joins.get(each.type, ""))
+        for each in (*base, *users)
+        if each.type not in hosts
+    )
+
+
+def _mappings(container: Container, maps: tuple[IdMap, ...]) -> tuple[IdMapping, ...]:
+    if container.id_base is None:
+        return ()
+    whole = maps or idmap.whole_map(container.id_base, container.id_size)
+    return tuple(IdMapping(container_id=each.inside, host_id=each.host, size=each.size) for each in whole)
+
+
+def _seccomp(config: ContainerConfig, machine: Machine) -> Seccomp | None:
+    wanted = config.privileges.seccomp
+    allowed = frozenset(privileges.capabilities(config.privileges))
+    if wanted == privileges.UNCONFINED or (not wanted and config.privileges.privileged):
+        return None
+    if wanted in ("", privileges.BUILTIN):
+        return default_profile(allowed, machine.architecture)
+    return seccomp.profile(wanted, allowed, machine)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aethel_common import names, process
 from aethel_common.errors import Unavailable, WrongState
 from aethel_common.undo import Undo
-from aethel_d.engine import look, oci, removal
+from aethel_d.engine import checks, devices, look, namespaces, oci, removal
 from aethel_d.engine.context import Engine
 from aethel_d.engine.model import Container, NetworkMode, Process, Run, Status, View
 from aethel_d.monitor import protocol
@@ -48,9 +48,10 @@ def _run(engine: Engine, container: Container, before_running: Callable[[Path], 
         # Also clears what an earlier run left: its exit.json must not be taken for ours.
         removal.release_runtime(engine, container.id)
         undo.later(lambda: removal.release_runtime(engine, container.id))
+        donors = namespaces.donors(container.config, engine.containers)
         endpoint = _allocate(engine, container)
-        _write_bundle(engine, container, endpoint)
-        conversation, hello = _launch(engine, container)
+        _write_bundle(engine, container, endpoint, donors)
+        conversation, hello = _launch(engine, container, donors)
         undo.later(lambda: _await_end(hello))
         undo.later(conversation.close)
         _wire(engine, conversation, endpoint, container)
@@ -76,14 +77,35 @@ def _allocate(engine: Engine, container: Container) -> Endpoint | None:
     return engine.leases.allocate(engine.network.bridge, container.id)
 
 
-def _write_bundle(engine: Engine, container: Container, endpoint: Endpoint | None) -> None:
+def _write_bundle(
+    engine: Engine, container: Container, endpoint: Endpoint | None, donors: Mapping[str, Container]
+) -> None:
     layout = engine.layout.container(container.id)
     layout.bundle.mkdir(mode=0o700, parents=True)
-    _write_etc(layout.etc, container, endpoint)
-    document = oci.spec(
-        container, etc=layout.etc, cgroup=str(engine.cgroup_path(container.id)), annotations=container.config.labels
+    owner = _owner_of_network(engine, container)
+    etc = engine.layout.container(owner.id).etc
+    if owner is container:
+        _write_etc(etc, container, endpoint)
+    place = oci.Place(
+        etc=etc,
+        cgroup=str(engine.cgroup_path(container.id)),
+        machine=checks.machine(),
+        joins=namespaces.paths(container.config, donors),
+        devices=_devices(container),
     )
-    layout.config.write_bytes(encode(document))
+    layout.config.write_bytes(encode(oci.spec(container, place)))
+
+
+def _owner_of_network(engine: Engine, container: Container) -> Container:
+    """Whose network it is in, and whose name and addresses the files in /etc tell."""
+    while container.config.network is NetworkMode.CONTAINER:
+        container = engine.containers.get(container.config.network_container)
+    return container
+
+
+def _devices(container: Container) -> tuple[devices.HostDevice, ...]:
+    requested = devices.requested(container.config.devices.requests)
+    return (*devices.everything(), *requested) if container.config.privileges.privileged else requested
 
 
 def _write_etc(etc: Path, container: Container, endpoint: Endpoint | None) -> None:
@@ -91,7 +113,7 @@ def _write_etc(etc: Path, container: Container, endpoint: Endpoint | None) -> No
     address = endpoint.ip_address if endpoint is not None else None
     is_host = container.config.network is NetworkMode.HOST
     texts = {
-        "hosts": files.hosts(container.hostname, address),
+        "hosts": files.hosts(container.hostname, address, domain=container.config.domainname),
         "hostname": container.hostname + "\n",
         "resolv.conf": files.resolv_conf(_host_resolv_conf(), shares_host_network=is_host),
     }
@@ -108,9 +130,11 @@ def _host_resolv_conf() -> str:
         return ""
 
 
-def _launch(engine: Engine, container: Container) -> tuple[Conversation, protocol.Hello]:
+def _launch(
+    engine: Engine, container: Container, donors: Mapping[str, Container]
+) -> tuple[Conversation, protocol.Hello]:
     """A monitor that said hello; a launcher that died in between is replaced once."""
-    launch = _launch_message(engine, container)
+    launch = _launch_message(engine, container, donors)
     for attempt in (1, 2):
         conversation = Conversation(engine.launcher.launch(launch))
         try:
@@ -122,7 +146,7 @@ def _launch(engine: Engine, container: Container) -> tuple[Conversation, protoco
     raise AssertionError("unreachable")
 
 
-def _launch_message(engine: Engine, container: Container) -> protocol.Launch:
+def _launch_message(engine: Engine, container: Container, donors: Mapping[str, Container]) -> protocol.Launch:
     layout = engine.layout.container(container.id)
     return protocol.Launch(
         container_id=container.id,
@@ -134,14 +158,22 @@ def _launch_message(engine: Engine, container: Container) -> protocol.Launch:
         upper=str(layout.upper),
         work=str(layout.work),
         user=container.user,
+        groups=container.config.privileges.group_add,
+        donors=tuple(_donor(each) for each in donors.values()),
         open_stdin=container.config.open_stdin,
-        wired=container.config.network is not NetworkMode.HOST,
+        wired=container.config.network in (NetworkMode.BRIDGE, NetworkMode.NONE),
     )
+
+
+def _donor(container: Container) -> protocol.Donor:
+    assert container.run is not None
+    init = container.run.init
+    return protocol.Donor(name=container.name, pid=init.pid, start_time=init.start_time)
 
 
 def _wire(engine: Engine, conversation: Conversation, endpoint: Endpoint | None, container: Container) -> None:
     """Put the network into the container's namespace while its root is being set up."""
-    if container.config.network is NetworkMode.HOST:
+    if container.config.network in (NetworkMode.HOST, NetworkMode.CONTAINER):
         return
     _, fds = conversation.expect_with_fds(protocol.Cloned)
     try:

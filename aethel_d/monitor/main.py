@@ -10,15 +10,16 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from aethel_common import fdsocket, jsonfile
-from aethel_common.errors import AethelError, Unavailable, from_os
+from aethel_common.errors import AethelError, Unavailable, WrongState, from_os
 from aethel_common.linux import mounts, namespaces, processes
 from aethel_common.linux.mounts import MountFlags
 from aethel_common.linux.namespaces import CloneFlags
-from aethel_common.process import start_time
+from aethel_common.process import is_alive, start_time
 from aethel_common.undo import Undo
 from aethel_d.monitor import protocol, rootfs, users
 from aethel_d.monitor.logfile import LogFile
@@ -27,8 +28,11 @@ from aethel_d.monitor.supervisor import Supervisor
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.lifecycle.create import Created, CreateOptions, create
 from aethel_run.spec.config import Spec
+from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
-from aethel_run.spec.process import Process, User
+from aethel_run.spec.process import Process
+
+_KILL_SECONDS: Final = 5.0
 
 
 def run(launch: protocol.Launch, conversation: socket.socket) -> int:
@@ -111,6 +115,7 @@ class _Container:
         self.cgroup.make()
         undo.later(self.cgroup.remove)
         self._make_pipes(undo)
+        self._check_donors()
         self.created = create(
             self.spec,
             CreateOptions(
@@ -122,6 +127,7 @@ class _Container:
             ),
         )
         undo.later(self.created.abandon)
+        self._check_donors()  # again: their files in /proc were theirs, then
         if self.pipes:
             self.pipes.close_inside()
         if self.launch.wired:
@@ -178,6 +184,11 @@ class _Container:
         # Ours stay ours; what the host unmounts goes here too, so that we pin nothing ("device or resource busy").
         mounts.mount(None, "/", None, MountFlags.REC | MountFlags.SLAVE, None)
 
+    def _check_donors(self) -> None:
+        for donor in self.launch.donors:
+            if not is_alive(donor.pid, donor.start_time):
+                raise WrongState(f"container {donor.name} has ended, and its namespaces with it")
+
     def _make_pipes(self, undo: Undo) -> None:
         if self.spec.process is not None and self.spec.process.terminal:
             return
@@ -199,7 +210,8 @@ class _Container:
 
     def _with_identity(self, root_fd: int, process: Process) -> Process:
         identity = users.resolve(self.launch.user, root_fd)
-        user = User(uid=identity.uid, gid=identity.gid, additional_gids=identity.groups)
+        groups = dict.fromkeys((*identity.groups, *users.groups(self.launch.groups, root_fd)))
+        user = msgspec.structs.replace(process.user, uid=identity.uid, gid=identity.gid, additional_gids=tuple(groups))
         env = process.env
         if not any(entry.startswith("HOME=") for entry in env):
             env = (*env, f"HOME={identity.home}")
@@ -220,6 +232,8 @@ class _Container:
 
     def _exited(self, result: os.waitid_result) -> None:
         """Write down how it ended, before anyone is told."""
+        if not self.spec.linux.makes(NamespaceType.PID):
+            self._end_the_rest()
         signal_number = 0 if result.si_code == os.CLD_EXITED else result.si_status
         jsonfile.replace(
             self.bundle / "exit.json",
@@ -232,6 +246,11 @@ class _Container:
         )
         (self.bundle / "monitor.sock").unlink()
         self.cgroup.remove()
+
+    def _end_the_rest(self) -> None:
+        """In a PID namespace of its own the kernel does it."""
+        self.cgroup.kill()
+        self.cgroup.wait_empty(_KILL_SECONDS)
 
 
 def _tell(conversation: socket.socket, message: protocol.Message) -> None:
