@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MAX_MESSAGE = 128 * 1024
-MAX_FDS = 64
+MAX_FDS = 253
+"""SCM_MAX_FD of net/scm.h"""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aethel_common.errors import AethelError, CannotExecute, CommandNotFound, InvalidSpec, StepFailed
+from aethel_common.errors import AethelError, CannotExecute, CommandNotFound, StepFailed
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import State
 
@@ -94,7 +94,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     def error(self) -> AethelError:
         """What the parent raises."""
-        for kind in (CommandNotFound, CannotExecute, InvalidSpec):
+        for kind in (CommandNotFound, CannotExecute):
             if self.kind == kind.__name__:
                 return kind(self.text)
         return StepFailed(f"{self.step}: {self.text}", hint=f"see {self.man}", step=self.step, errno=self.errno)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.cgroups import lacking
+
 HERE = Path(__file__).parent
 
 
@@ -17,3 +19,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("host" if room == "oci" else room)
             if os.geteuid() != 0:
                 item.add_marker(pytest.mark.skip(reason="needs root"))
+        if item.get_closest_marker("cgroup") and lacking():
+            item.add_marker(pytest.mark.skip(reason=f"the cgroup2 tree here lacks {lacking()}"))

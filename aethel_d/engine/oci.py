@@ -12,7 +12,7 @@ import msgspec
 from aethel_d.engine import idmap, kernel, mounts, namespaces, privileges, seccomp
 from aethel_d.engine.asked import IdMap, ShareMode
 from aethel_d.engine.devices import HostDevice
-from aethel_d.engine.model import Container, ContainerConfig, NetworkMode
+from aethel_d.engine.model import Container, ContainerConfig
 from aethel_d.engine.seccomp import Machine
 from aethel_run.seccomp.profile import default_profile
 from aethel_run.spec.config import Root, Spec
@@ -63,8 +63,8 @@ def spec(container: Container, place: Place) -> Spec:
         root=Root(path="rootfs", readonly=config.read_only),
         process=_process(base.process, container),
         mounts=(
-            *mounts.kernel_mounts(_sysfs(base.mounts, container), container),
-            *_etc_mounts(place.etc),
+            *mounts.kernel_mounts(base.mounts, container),
+            *_etc_mounts(container, place.etc),
             *mounts.tmpfs_mounts(config.kernel.tmpfs),
         ),
         linux=_linux(base.linux, container, place),
@@ -92,24 +92,16 @@ def _process(base: Process, container: Container) -> Process:
     )
 
 
-def _sysfs(base: tuple[Mount, ...], container: Container) -> tuple[Mount, ...]:
-    """Sysfs belongs to the owner of the network namespace: who shares the host's can only be shown the host's /sys."""
-    if container.config.network is not NetworkMode.HOST or container.id_base is None:
-        return base
-    host_sys = Mount(
-        destination="/sys",
-        type="bind",
-        source="/sys",
-        options=("rbind", "rprivate", "nosuid", "noexec", "nodev", "rro"),
-    )
-    return tuple(host_sys if mount.destination == "/sys" else mount for mount in base)
-
-
-def _etc_mounts(etc: Path) -> tuple[Mount, ...]:
+def _etc_mounts(container: Container, etc: Path) -> tuple[Mount, ...]:
     return tuple(
-        Mount(destination=f"/etc/{name}", type="bind", source=str(etc / name), options=("rbind", "rprivate"))
+        Mount(destination=f"/etc/{name}", type="bind", source=str(etc / name), options=_bind_options(container))
         for name in ("hosts", "hostname", "resolv.conf")
     )
+
+
+def _bind_options(container: Container) -> tuple[str, ...]:
+    """With a user namespace idmapped, so that ownership looks inside as it does on the host."""
+    return ("rbind", "rprivate", *(("ridmap",) if container.id_base is not None else ()))
 
 
 def _linux(base: Linux, container: Container, place: Place) -> Linux:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-import select
+import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from aethel_common.errors import Unsupported
+from aethel_common.errors import InUse, Unsupported
+from aethel_common.undo import Undo
+from aethel_run.cgroup import subtree, walk
+from aethel_run.cgroup.directory import Directory
 
-_WANTED: Final = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
+_DELEGATED: Final = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
+"""What a kernel without /sys/kernel/cgroup/delegate would list. config-linux.md#cgroup-ownership"""
 
 
 def mount_point() -> Path:
@@ -24,61 +29,74 @@ def mount_point() -> Path:
     raise Unsupported("no cgroup2 file system is mounted", hint="mount -t cgroup2 none /sys/fs/cgroup")
 
 
-class Cgroup:
-    """One cgroup by its path; nothing is done before a method is called."""
+class Cgroup(Directory):
+    """A cgroup that we make, fill, empty and remove."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def make(self, controllers: Iterable[str] | None = None) -> tuple[Path, ...]:
+        """Make it and the parents that are missing; tells what was made, parents first.
 
-    def make(self) -> None:
-        """Make it and the parents that are missing, passing down every controller that may be passed. Idempotent."""
-        if self.path.is_dir():
-            return
-        parent = Cgroup(self.path.parent)
-        parent.make()
-        parent.delegate()
-        self.path.mkdir(exist_ok=True)
-        # The caller's umask is not the container's: on older kernels its root walks here to mount its part of the tree.
-        self.path.chmod(0o755)
+        Idempotent; when it fails, nothing that it made is left.
+
+        It gets exactly `controllers`, from whichever ancestor has them, or Unsupported and WrongState say why it
+        cannot; without the argument, whatever the parents can pass to what is made.
+        """
+        made: list[Path] = []
+        with Undo() as undo:
+            undo.later(lambda: subtree.unmake(made))
+            subtree.make(self, None if controllers is None else frozenset(controllers), made)
+            undo.keep()
+        return tuple(made)
 
     def delegate(self) -> None:
-        """Let the children have the controllers that this cgroup has."""
-        try:
-            available = (self.path / "cgroup.controllers").read_text().split()
-            enabled = (self.path / "cgroup.subtree_control").read_text().split()
-        except FileNotFoundError:
-            return
-        for controller in _WANTED:
-            if controller in available and controller not in enabled:
-                try:
-                    (self.path / "cgroup.subtree_control").write_text(f"+{controller}")
-                except OSError as error:
-                    # EBUSY: processes sit in this cgroup itself, so it may not control children
-                    # ("no internal processes"); limits that would need it are refused where they are asked for.
-                    if error.errno not in (errno.EBUSY, errno.EOPNOTSUPP, errno.ENOENT):
-                        raise
+        """Let the children have the controllers that this cgroup has, as far as the kernel allows."""
+        subtree.delegate(self)
 
-    def open(self) -> int:
-        """A descriptor of its directory, for clone3; the caller's."""
-        return os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def give_to(self, uid: int, gid: int = -1) -> None:
+        """Make a user its manager: the directory and the files that the kernel lists for that. man 7 cgroups
 
-    def pids(self) -> list[int]:
-        """The processes in it; those of children are not counted."""
+        Only for a cgroup that the container will see as its own root, mounted writable: its limits stay ours.
+        """
         try:
-            return [int(pid) for pid in (self.path / "cgroup.procs").read_text().split()]
+            files = Path("/sys/kernel/cgroup/delegate").read_text().split()
         except FileNotFoundError:
-            return []
+            files = list(_DELEGATED)
+        os.chown(self.path, uid, gid)
+        for file in files:
+            try:
+                os.chown(self.path / file, uid, gid)
+            except FileNotFoundError:
+                pass  # the list is of all that there can be
+
+    def add(self, pid: int) -> None:
+        """Move a process into it. Raises OSError: EBUSY when it has children with controllers, ESRCH, EACCES."""
+        self.write("cgroup.procs", str(pid))
 
     def kill(self) -> None:
         """SIGKILL to all in it and below, at once. cgroup.kill, Linux 5.14"""
         try:
-            (self.path / "cgroup.kill").write_text("1")
+            self.write("cgroup.kill", "1")
         except FileNotFoundError:
-            pass
+            self.kill_each()
 
-    def is_populated(self) -> bool:
-        """Whether a process is left in it or below."""
-        return self._event("populated") == 1
+    def kill_each(self, seconds: float = 10) -> None:
+        """The same by kill(2), for kernels without cgroup.kill: held still, so that no fork outruns it.
+
+        Raises InUse when somebody is left after `seconds`.
+        """
+        if not self.path.is_dir():
+            return
+        deadline = time.monotonic() + seconds
+        self.write("cgroup.freeze", "1")  # the kernel ends frozen processes too
+        try:
+            while self.is_populated():
+                for pid in self.pids(recursive=True):
+                    _kill(pid)
+                if self.wait_for("populated", 0, 0.05):
+                    return
+                if time.monotonic() > deadline:
+                    raise self._in_use()
+        finally:
+            self.write("cgroup.freeze", "0")
 
     def is_frozen(self) -> bool:
         """Whether all in it are paused."""
@@ -86,43 +104,47 @@ class Cgroup:
 
     def oom_killed(self) -> bool:
         """Whether the kernel ended a process of it for want of memory; False where memory is not controlled."""
-        try:
-            lines = (self.path / "memory.events").read_text().splitlines()
-        except FileNotFoundError:
-            return False
+        lines = (self.read("memory.events") or "").splitlines()
         return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
 
-    def wait_empty(self, seconds: float) -> bool:
-        """Wait until nobody is left; False when somebody still is after `seconds`. cgroup.events tells by POLLPRI."""
-        deadline = time.monotonic() + seconds
-        try:
-            file = open(self.path / "cgroup.events", "rb", buffering=0)  # noqa: SIM115
-        except FileNotFoundError:
-            return True
-        with file:
-            poll = select.poll()
-            poll.register(file, select.POLLPRI)
-            while self.is_populated():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                poll.poll(min(left, 0.5) * 1000)
-        return True
-
     def remove(self) -> None:
-        """Remove it and what the container made below; waits a moment for the last process. Idempotent."""
+        """Remove it and what the container made below; waits a moment for the last process. Idempotent.
+
+        Raises InUse when processes are left.
+        """
         if not self.path.is_dir():
             return
         self.wait_empty(2)
-        for directory, _, _ in os.walk(self.path, topdown=False):
-            try:
-                os.rmdir(directory)
-            except FileNotFoundError:
-                pass
+        for parent_fd, name in walk.below(self.path):
+            self._rmdir(name, parent_fd)
+        self._rmdir(str(self.path), None)
 
-    def _event(self, name: str) -> int:
-        try:
-            lines = (self.path / "cgroup.events").read_text().splitlines()
-        except FileNotFoundError:
-            return 0
-        return next((int(line.split()[1]) for line in lines if line.startswith(name + " ")), 0)
+    def _rmdir(self, name: str, directory_fd: int | None) -> None:
+        # EBUSY for a moment after the last process has gone: the kernel lets go of its dead in its own time.
+        pause = 0.001
+        while True:
+            try:
+                os.rmdir(name, dir_fd=directory_fd)
+                return
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                if pause > 0.5:
+                    raise self._in_use() from error
+            time.sleep(pause)
+            pause *= 2
+
+    def _in_use(self) -> InUse:
+        pids = self.pids(recursive=True)
+        return InUse(f"cgroup {self.path} is not empty: processes {' '.join(map(str, pids[:10])) or 'unknown'}")
+
+
+def _kill(pid: int) -> None:
+    if pid == 0:
+        return  # a process of another PID namespace; kill(2) would take it for our own group
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

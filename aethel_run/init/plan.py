@@ -37,13 +37,13 @@ SETUP_STEPS = (
     devices.create_devices,
     devices.link_devices,
     terminal.open_console,
+    filesystems.make_tmpfs_read_only,
     # While both roots can be reached: the host's hooks find its files, the container's mounts are all there.
     hooks.await_runtime_hooks,
     hooks.run_create_container_hooks,
-    # Through the container's own /proc, while it can still be written.
+    # While the host's /proc is whole: only then may a user namespace mount a private one to write through.
     hardening.write_sysctls,
-    # Through a procfs of our own, which the kernel gives only while the container's is wholly visible. What is executed
-    # from here on, hooks included, is confined.
+    # What is executed from here on is confined.
     labels.set_apparmor_profile,
     labels.set_selinux_label,
     hardening.mask_paths,
@@ -51,6 +51,7 @@ SETUP_STEPS = (
     # From here on no path leads to the host.
     root.pivot_into_rootfs,
     root.detach_old_root,
+    root.set_root_propagation,
     root.make_root_read_only,
     # What outranks others, the parent gives from outside: see process.attributes.
     scheduling.set_memory_policy,

@@ -28,11 +28,10 @@ from aethel_run.process import (
     stdio,
 )
 from aethel_run.process.children import kill_and_reap
-from aethel_run.process.sources import open_source
+from aethel_run.process.sources import open_sources
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
-from aethel_run.spec.mounts import is_bind
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import NOBODY, State
 from aethel_run.status import Status
@@ -47,6 +46,8 @@ class CreateOptions:
 
     open_rootfs: Callable[[int | None], int]
     """Given the container's user namespace (or None), the descriptor of a detached mount for the root."""
+    bundle: str = "/"
+    """Where relative sources of bind mounts begin."""
     cgroup: Cgroup | None = None
     """Where the container is born; made by the caller."""
     stdio: tuple[int, int, int] | None = (0, 1, 2)
@@ -166,11 +167,11 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
         options.namespaces_ready(child.pid)
         fds.append(options.open_rootfs(userns_fd))
         process = options.final_process(fds[0], process)
-        binds = tuple(index for index, mount in enumerate(spec.mounts) if is_bind(mount))
-        fds.extend(open_source(spec.mounts[index], userns_fd) for index in binds)
+        sources = open_sources(spec, userns_fd, options.bundle)
+        fds.extend(sources.values())
         if options.stdio is not None:
             stdio.give(options.stdio, process, spec.linux)
-        conversation.send_go(sock, sync.Go(process=process, binds=binds, state=state), fds)
+        conversation.send_go(sock, sync.Go(process=process, binds=tuple(sources), state=state), fds)
     finally:
         for fd in fds:
             os.close(fd)

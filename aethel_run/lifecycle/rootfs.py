@@ -9,7 +9,6 @@ from aethel_run.spec.mounts import Mount
 
 
 def open_directory(path: str) -> Callable[[int | None], int]:
-    """For CreateOptions.open_rootfs: the directory and what is mounted in it, idmapped in a user namespace."""
-    return lambda userns_fd: open_source(
-        Mount(destination="/", type="bind", source=path, options=("rbind",)), userns_fd
-    )
+    """For CreateOptions.open_rootfs: the directory and what is mounted in it, with the owners that it has."""
+    mount = Mount(destination="/", type="bind", source=path, options=("rbind",))
+    return lambda userns_fd: open_source(mount)

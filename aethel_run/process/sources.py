@@ -1,7 +1,6 @@
 """The sources of bind mounts, opened by the parent: init may not walk through the host's private directories.
 
-Each is a detached copy of the mount with its options applied and, in a user namespace, idmapped, so that ownership looks
-inside as it does on the host.
+Each is a detached copy of the mount with its attributes applied, and idmapped where the document asks for that.
 """
 
 from __future__ import annotations
@@ -9,57 +8,93 @@ from __future__ import annotations
 import errno
 import os
 
-from aethel_common.errors import NotFound, Unsupported
+from aethel_common.errors import InvalidSpec, NotFound, Unsupported
 from aethel_common.linux import mounts
-from aethel_common.linux.mounts import MountAttr, OpenTree
+from aethel_common.linux.mounts import MountAttr
+from aethel_run.init import trees
+from aethel_run.process.mount_ids import MountIds
+from aethel_run.spec.config import Spec
+from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.mounts import Meaning, Mount, meaning
 
-_KERNEL_VIEWS = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "devpts", "securityfs", "debugfs"})
-"""File systems that show the kernel: they cannot be idmapped, and whom they belong to means nothing inside."""
+
+def open_sources(spec: Spec, userns_fd: int | None, bundle: str = "/") -> dict[int, int]:
+    """Every source that the document binds, by the mount's index; all are the caller's.
+
+    What this process has no privilege to copy (rootless) is left out: init, who has it in its own namespaces, does it.
+    Raises NotFound, InvalidSpec, Unsupported (cannot be idmapped), OSError; then none is left open.
+    """
+    # Peers of the host's mounts must not get into the hands of a less privileged user namespace.
+    keep_peers = trees.keeps_peers(spec.linux.rootfs_propagation) and not spec.linux.has(NamespaceType.USER)
+    opened: dict[int, int] = {}
+    try:
+        with MountIds() as ids:
+            for index, mount in enumerate(spec.mounts):
+                words = meaning(mount)
+                if words.needs_source:
+                    map_fd = _map(mount, words, userns_fd, ids)
+                    fd = _open_if_allowed(mount, map_fd, bundle, keep_peers)
+                    if fd is not None:
+                        opened[index] = fd
+    except BaseException:
+        for fd in opened.values():
+            os.close(fd)
+        raise
+    return opened
 
 
-def open_source(mount: Mount, userns_fd: int | None) -> int:
-    """A detached mount of the source; the caller's. Raises NotFound, Unsupported (cannot be idmapped), OSError."""
+def open_source(mount: Mount, map_fd: int | None = None, bundle: str = "/", *, keep_peers: bool = False) -> int:
+    """A detached mount of one source; the caller's. A relative one is taken from the bundle.
+
+    `map_fd`: the user namespace whose mappings an `idmap` applies. Raises NotFound, Unsupported, OSError.
+    """
     words = meaning(mount)
-    flags = OpenTree.CLONE | OpenTree.CLOEXEC | (OpenTree.RECURSIVE if words.recursive else OpenTree(0))
+    path = os.path.join(bundle, mount.source)
     try:
-        fd = mounts.open_tree(mounts.AT_FDCWD, mount.source, flags)
+        fd = trees.clone(path, recursive=words.recursive)
     except FileNotFoundError:
-        raise NotFound(f"bind source {mount.source} does not exist") from None
+        raise NotFound(f"bind source {path} does not exist") from None
     try:
-        _apply(fd, mount, words, userns_fd)
+        if not keep_peers:
+            trees.isolate(fd)
+        trees.set_attributes(fd, words)
+        if words.idmap:
+            _idmap(fd, path, words, map_fd)
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
-def _apply(fd: int, mount: Mount, words: Meaning, userns_fd: int | None) -> None:
-    everything = mounts.AT_EMPTY_PATH | mounts.AT_RECURSIVE
-    if words.recursive_set or words.recursive_clr:
-        mounts.mount_setattr(fd, "", everything, attr_set=words.recursive_set, attr_clr=words.recursive_clr)
-    if words.attr_set or words.attr_clr:
-        mounts.mount_setattr(fd, "", mounts.AT_EMPTY_PATH, attr_set=words.attr_set, attr_clr=words.attr_clr)
-    if words.propagation:
-        scope = everything if words.propagation_recursive else mounts.AT_EMPTY_PATH
-        mounts.mount_setattr(fd, "", scope, propagation=words.propagation)
-    if userns_fd is not None:
-        _idmap(fd, mount, words, userns_fd)
-
-
-def _idmap(fd: int, mount: Mount, words: Meaning, userns_fd: int) -> None:
-    scope = mounts.AT_EMPTY_PATH | (mounts.AT_RECURSIVE if words.recursive else 0)
+def _open_if_allowed(mount: Mount, map_fd: int | None, bundle: str, keep_peers: bool) -> int | None:
     try:
-        mounts.mount_setattr(fd, "", scope, attr_set=MountAttr.IDMAP, userns_fd=userns_fd)
+        return open_source(mount, map_fd, bundle, keep_peers=keep_peers)
+    except PermissionError as error:
+        if error.errno == errno.EPERM and map_fd is None:
+            return None
+        raise
+
+
+def _map(mount: Mount, words: Meaning, userns_fd: int | None, ids: MountIds) -> int | None:
+    """Whose mappings apply: the mount's own, or the container's."""
+    if not words.idmap:
+        return None
+    return ids.of(mount) if mount.uid_mappings else userns_fd
+
+
+def _idmap(fd: int, path: str, words: Meaning, map_fd: int | None) -> None:
+    if map_fd is None:
+        raise InvalidSpec(f"{path}: idmap without mappings needs a user namespace")
+    scope = mounts.AT_EMPTY_PATH | (mounts.AT_RECURSIVE if words.idmap_recursive else 0)
+    try:
+        mounts.mount_setattr(fd, "", scope, attr_set=MountAttr.IDMAP, userns_fd=map_fd)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
-        fs_type = _file_system(mount.source)
-        if fs_type not in _KERNEL_VIEWS:
-            raise Unsupported(
-                f"{mount.source} is on {fs_type}, which cannot be idmapped",
-                hint="`--userns host` runs it without a user namespace",
-            ) from error
+        raise Unsupported(
+            f"{path} is on {_file_system(path)}, which cannot be idmapped",
+            hint="`--userns host` runs it without a user namespace",
+        ) from error
 
 
 def _file_system(path: str) -> str:

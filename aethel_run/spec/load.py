@@ -14,10 +14,7 @@ from aethel_run.spec.process import Process
 from aethel_run.spec.rules import process as of_process
 
 _NOT_BUILT: Final = (
-    "linux.devices",
     "linux.resources",
-    "linux.rootfsPropagation",
-    "linux.mountLabel",
     "linux.intelRdt",
 )
 """Fields of the specification whose effect this runtime does not have yet."""

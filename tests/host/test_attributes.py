@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import socket
-import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +15,10 @@ import msgspec
 import pytest
 
 from aethel_common.errors import AethelError, AlreadyExists, InvalidArgument, NotFound, NotPermitted, Unsupported
-from aethel_common.linux import capabilities, namespaces
+from aethel_common.linux import capabilities, namespaces, procfs
 from aethel_common.linux.namespaces import CloneFlags
 from aethel_common.linux.netlink import Rtnetlink
-from aethel_common.linux.procfs import Procfs
-from aethel_run.init.steps import identity, labels
+from aethel_run.init.steps import identity
 from aethel_run.lifecycle.create import CreateOptions, create
 from aethel_run.lifecycle.rootfs import open_directory
 from aethel_run.process import affinity, attributes, limits, preconditions, timens
@@ -402,15 +400,12 @@ def test_a_label_without_its_security_module_is_refused(run: Run, field: str, en
 
 def test_our_own_procfs_shows_ourselves() -> None:
     """CVE-2025-52881: written through a procfs that nobody else has touched."""
-    procfs = Procfs.open()
-    try:
-        assert procfs.read("self/comm") == Path("/proc/self/comm").read_bytes()
-        procfs.write("self/comm", b"renamed")
-        assert procfs.read("self/comm") == b"renamed\n"
+    with procfs.private() as proc_fd:
+        assert procfs.read(proc_fd, "self/comm") == Path("/proc/self/comm").read_text().strip()
+        procfs.write(proc_fd, "self/comm", "renamed")
+        assert procfs.read(proc_fd, "self/comm") == "renamed"
         with pytest.raises(OSError, match="openat2"):
-            procfs.read("self/cwd/etc/passwd")
-    finally:
-        procfs.close()
+            procfs.read(proc_fd, "self/cwd/etc/passwd")
 
 
 def test_a_procfs_of_our_own_in_a_user_namespace() -> None:
@@ -419,7 +414,7 @@ def test_a_procfs_of_our_own_in_a_user_namespace() -> None:
     pid, pidfd = namespaces.clone3(CloneFlags.NEWUSER | CloneFlags.NEWPID | CloneFlags.NEWNS)
     if pid == 0:
         try:
-            os.write(writing, Procfs.open().read("self/status"))
+            os.write(writing, procfs.read(procfs.open_private(), "self/status").encode())
         finally:
             os._exit(0)
     os.close(writing)
@@ -428,19 +423,6 @@ def test_a_procfs_of_our_own_in_a_user_namespace() -> None:
     os.waitpid(pid, 0)
     os.close(pidfd)
     assert "\nPid:\t1\n" in status
-
-
-def test_cve_2019_16884_a_label_that_was_not_taken_is_an_error(tmp_path: Path) -> None:
-    """config.md#linux-process (apparmorProfile): a file that takes every write and has nothing afterwards."""
-    directory = tmp_path / str(os.getpid()) / "attr"
-    directory.mkdir(parents=True)
-    os.mknod(directory / "exec", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-    procfs = Procfs(os.open(tmp_path, os.O_PATH | os.O_CLOEXEC))
-    try:
-        with pytest.raises(OSError, match="does not say docker-default"):
-            labels.confine(procfs, "docker-default")
-    finally:
-        procfs.close()
 
 
 # config.md#linux-process: execCPUAffinity

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from aethel_common.errors import AethelError, InvalidSpec, NotFound, Unsupported
 from aethel_common.linux.capabilities import Capability
-from aethel_common.linux.procfs import Procfs
 from aethel_run.init.steps import labels
 from aethel_run.process import preconditions, rdt, timens
 from aethel_run.spec import lists, privileges, validate
@@ -336,12 +334,21 @@ def test_a_machine_with_them_does_not(tmp_path: Path) -> None:
     preconditions.check_process(_process(apparmor_profile="x", selinux_label="y"), root)
 
 
-def _attributes(root: Path, *files: str) -> Procfs:
-    for file in files:
-        path = root / str(os.getpid()) / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-    return Procfs(os.open(root, os.O_PATH | os.O_CLOEXEC))
+class _Files:
+    """Attributes that are files of a directory."""
+
+    def __init__(self, root: Path, *files: str) -> None:
+        self.root = root
+        for file in files:
+            (root / "self" / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / "self" / file).write_text("")
+
+    def write(self, path: str, value: str) -> None:
+        with open(self.root / path, "r+") as file:
+            file.write(value)
+
+    def read(self, path: str) -> str:
+        return (self.root / path).read_text()
 
 
 @pytest.mark.parametrize(
@@ -355,8 +362,19 @@ def _attributes(root: Path, *files: str) -> Procfs:
 def test_the_profile_goes_to_apparmors_own_attribute_where_there_is_one(
     tmp_path: Path, files: tuple[str, ...], chosen: str, profile: str
 ) -> None:
-    procfs = _attributes(tmp_path, *files)
-    labels.confine(procfs, profile)
-    procfs.close()
-    texts = {file: (tmp_path / str(os.getpid()) / file).read_text() for file in files}
+    attributes = _Files(tmp_path, *files)
+    labels.confine(attributes, profile)
+    texts = {file: attributes.read(f"self/{file}") for file in files}
     assert texts == {file: f"exec {profile}" if file == chosen else "" for file in files}
+
+
+def test_cve_2019_16884_a_label_that_was_not_taken_is_an_error(tmp_path: Path) -> None:
+    """config.md#linux-process (apparmorProfile): a file that takes every write and has nothing afterwards."""
+
+    class Forgetful(_Files):
+        def write(self, path: str, value: str) -> None:
+            if not (self.root / path).exists():
+                raise FileNotFoundError(path)
+
+    with pytest.raises(OSError, match="does not say docker-default"):
+        labels.confine(Forgetful(tmp_path, "attr/exec"), "docker-default")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from aethel_common.linux import capabilities, netlink, resources, scheduling
 from aethel_common.linux.netlink import Rtnetlink
-from aethel_common.linux.procfs import Procfs
 from aethel_common.linux.resources import Rlimit
 from aethel_common.linux.scheduling import IoPriorityClass, MemoryPolicyFlags, MemoryPolicyMode, SchedPolicy
 
@@ -107,20 +105,3 @@ def test_links_of_this_namespace() -> None:
         for name in ("", "x" * 16, "x" * 70000):
             with pytest.raises(OSError, match="1 to 15 bytes"):
                 rtnetlink.set_up(name)
-
-
-# -- procfs
-
-
-def test_a_link_below_a_procfs_is_not_followed(tmp_path: os.PathLike[str]) -> None:
-    """CVE-2025-52881: attr/exec that is a link to something else."""
-    own = os.path.join(tmp_path, str(os.getpid()))
-    os.makedirs(os.path.join(own, "attr"))
-    os.symlink("/dev/null", os.path.join(own, "attr/exec"))
-    procfs = Procfs(os.open(tmp_path, os.O_PATH | os.O_CLOEXEC))
-    try:
-        with pytest.raises(OSError, match="openat2") as caught:
-            procfs.write("self/attr/exec", b"x")
-    finally:
-        procfs.close()
-    assert caught.value.errno == errno.ELOOP

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aethel_common.errors import InvalidSpec, Unsupported
-from aethel_common.linux.mounts import MountAttr
+from aethel_common.linux.mounts import MountAttr, MountFlags
 from aethel_run.init.plan import SETUP_STEPS, START_STEPS
 from aethel_run.spec.load import decode, encode
 from aethel_run.spec.mounts import Mount, meaning
@@ -77,8 +77,9 @@ def test_option_words() -> None:
     assert words.attr_set == MountAttr.RDONLY | MountAttr.NOATIME
     assert words.attr_clr == MountAttr.NOSUID | MountAttr.ATIME
     assert words.recursive_set == MountAttr.RDONLY
-    assert (words.bind, words.recursive, words.propagation_recursive) == (True, True, True)
-    assert words.data == [("mode", "755")]
+    assert (words.bind, words.recursive) == (True, True)
+    assert words.propagation == [(MountFlags.SLAVE, True)]
+    assert words.data == []  # a bind has no file system to tell
 
 
 def test_every_step_says_what_it_does_and_where_to_read_on() -> None:

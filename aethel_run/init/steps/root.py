@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from aethel_common.linux import mounts
 from aethel_common.linux.mounts import MountAttr, MountFlags, MoveMount, UmountFlags
+from aethel_run.init import trees
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
+from aethel_run.spec.linux import RootfsPropagation
+
+_R = RootfsPropagation
+_PRIVATE: Final = (MountFlags.PRIVATE, False)
+_ALL_PRIVATE: Final = (MountFlags.PRIVATE, True)
+_ALL_SHARED: Final = (MountFlags.SHARED, True)
+
+# pivot_root(2) refuses a shared root, so a shared one becomes that afterwards; what is mounted in it is so from the start.
+_BEFORE: Final = {
+    _R.SHARED: (_PRIVATE,),
+    _R.RECURSIVE_SHARED: (_ALL_PRIVATE, _ALL_SHARED, _PRIVATE),
+    _R.PRIVATE: (_PRIVATE,),
+    _R.RECURSIVE_PRIVATE: (_ALL_PRIVATE,),
+}
+_AFTER: Final = {
+    _R.SHARED: ((MountFlags.SHARED, False),),
+    _R.RECURSIVE_SHARED: ((MountFlags.SHARED, False),),
+    # Late: the steps before copy parts of it.
+    _R.UNBINDABLE: ((MountFlags.UNBINDABLE, False),),
+    _R.RECURSIVE_UNBINDABLE: ((MountFlags.UNBINDABLE, True),),
+}
 
 
 @step(man="mount_namespaces(7) mount(2)")
@@ -16,9 +39,12 @@ def make_mounts_slave(init: Init) -> None:
     mounts.mount(None, "/", None, MountFlags.REC | MountFlags.SLAVE, None)
 
 
-@step(man="move_mount(2)")
+@step(man="move_mount(2) mount_setattr(2)")
 def attach_rootfs(init: Init) -> None:
     """Put the rootfs over the old root: the one place that is there, and may be reached, on every host."""
+    # A copy of a shared mount is its peer: without this every mount in it would appear in the bundle on the host.
+    trees.isolate(init.rootfs_fd)
+    trees.propagate(init.rootfs_fd, _BEFORE.get(init.spec.linux.rootfs_propagation, ()))
     mounts.move_mount(init.rootfs_fd, "", mounts.AT_FDCWD, "/", MoveMount.F_EMPTY_PATH)
 
 
@@ -37,6 +63,16 @@ def detach_old_root(init: Init) -> None:
     os.chdir("/")
     # Its number must not become a working directory, /proc/self/fd/N.
     os.close(init.rootfs_fd)
+
+
+@step(man="mount_namespaces(7) mount_setattr(2)", when=lambda init: init.spec.linux.rootfs_propagation in _AFTER)
+def set_root_propagation(init: Init) -> None:
+    """Let the root share what is mounted in it, or forbid to bind it elsewhere."""
+    root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        trees.propagate(root_fd, _AFTER[init.spec.linux.rootfs_propagation])
+    finally:
+        os.close(root_fd)
 
 
 @step(man="mount_setattr(2)", when=lambda init: init.spec.root.readonly)

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import struct
 import termios
 from typing import Final
 
 from aethel_common import fdsocket
-from aethel_common.linux import mounts, paths
-from aethel_common.linux.mounts import OpenTree
+from aethel_common.errors import AethelError, InvalidSpec
+from aethel_common.linux import paths
+from aethel_common.linux.statfs import Magic, file_system
 from aethel_run import sync
+from aethel_run.init import nodes, targets, trees
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
-from aethel_run.init.steps.devices import bind
 
+_PTMX: Final = nodes.Node(stat.S_IFCHR, (5, 2))
 _TIOCGPTPEER: Final = 0x5441
 """asm-generic/ioctls.h; not in termios."""
-_TIOCGPTN: Final = 0x80045430
 _TIOCSPTLCK: Final = 0x40045431
 
 
 @step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal)
 def open_console(init: Init) -> None:
     """Make the terminal in the container's own devpts, keep its slave as /dev/console, send its master out."""
-    number = _open_terminal(init, init.rootfs_fd)
-    _bind_console(init.rootfs_fd, number)
+    _open_terminal(init, init.rootfs_fd, is_console=True)
 
 
 @step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal)
@@ -34,43 +35,72 @@ def open_terminal(init: Init) -> None:
     """Make another terminal in the devpts of the container that was joined, and send its master out."""
     root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _open_terminal(init, root_fd)
+        _open_terminal(init, root_fd, is_console=False)
     finally:
         os.close(root_fd)
 
 
-def _open_terminal(init: Init, root_fd: int) -> int:
-    """Its slave becomes 0, 1 and 2; its number in the devpts."""
-    master = paths.open_in_root(root_fd, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+def _open_terminal(init: Init, root_fd: int, *, is_console: bool) -> None:
+    """Its slave becomes 0, 1 and 2, and the session's controlling terminal."""
+    master = _open_ptmx(root_fd)
     try:
         fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-        number: int = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, b"\0" * 4))[0]
         # By descriptor: a name could be a link by now (CVE-2025-52565).
-        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
+        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             os.fchown(slave, init.process.user.uid, -1)
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
             for fd in (0, 1, 2):
                 os.dup2(slave, fd, inheritable=True)
+            if is_console:
+                _bind_console(root_fd, slave)
         finally:
             os.close(slave)
         size = init.process.console_size
         if size is not None:
-            termios.tcsetwinsize(master, (min(size.height, 65535), min(size.width, 65535)))
+            termios.tcsetwinsize(master, (size.height, size.width))
         fdsocket.send(init.sync, sync.encode(sync.Console()), [master])
     finally:
         os.close(master)
-    return number
 
 
-def _bind_console(root_fd: int, number: int) -> None:
-    slave_fd = paths.open_in_root(root_fd, f"/dev/pts/{number}", os.O_PATH)
+def _open_ptmx(root_fd: int) -> int:
+    """Looked at before it is opened: the image may have anything there. Raises InvalidSpec without a devpts."""
+    fd = targets.existing(root_fd, "/dev/pts/ptmx")
+    if fd is None:
+        raise InvalidSpec("process.terminal: no devpts is mounted at /dev/pts")
     try:
-        tree_fd = mounts.open_tree(slave_fd, "", OpenTree.CLONE | OpenTree.CLOEXEC | OpenTree.EMPTY_PATH)
+        if file_system(fd) != Magic.DEVPTS or nodes.Node.of(os.fstat(fd)) != _PTMX:
+            raise InvalidSpec("process.terminal: /dev/pts in the container is not a devpts")
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     finally:
-        os.close(slave_fd)
+        os.close(fd)
+
+
+def _bind_console(root_fd: int, slave: int) -> None:
+    tree_fd = trees.clone_fd(slave)
+    try:
+        target_fd = _console_place(root_fd)
+        try:
+            trees.place(tree_fd, target_fd)
+        finally:
+            os.close(target_fd)
+    finally:
+        os.close(tree_fd)
+
+
+def _console_place(root_fd: int) -> int:
+    """The file /dev/console, made if missing; a link there is not followed."""
     dev_fd = paths.open_in_root(root_fd, "/dev", os.O_PATH | os.O_DIRECTORY)
     try:
-        bind(tree_fd, dev_fd, "console")
+        try:
+            os.close(os.open("console", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=dev_fd))
+        except FileExistsError:
+            pass
+        fd = os.open("console", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev_fd)
     finally:
         os.close(dev_fd)
+    if stat.S_IFMT(os.fstat(fd).st_mode) in (stat.S_IFLNK, stat.S_IFDIR):
+        os.close(fd)
+        raise AethelError("/dev/console in the container is a link or a directory")
+    return fd

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Final
 
 from aethel_common.errors import InvalidSpec
 from aethel_run.spec.config import Spec
-from aethel_run.spec.linux import DeviceType, NamespaceType
+from aethel_run.spec.linux import Device, DeviceType, NamespaceType
 from aethel_run.spec.mounts import Mount, is_bind, meaning
+
+_ROOT: Final = ("/", "//")
+_MAX_MAJOR: Final = 2**12
+_MAX_MINOR: Final = 2**20
+"""man 3 makedev"""
 
 
 def root_is_named(spec: Spec) -> None:
@@ -22,6 +28,8 @@ def mounts_say_where_and_what(spec: Spec) -> None:
         strings = (mount.destination, mount.source, mount.type, *mount.options)
         if not mount.destination or any("\0" in text for text in strings):
             raise InvalidSpec(f"mounts[{index}].destination: {mount.destination!r} is not a path")
+        if posixpath.normpath(f"/{mount.destination}") in _ROOT and "remount" not in mount.options:
+            raise InvalidSpec(f"mounts[{index}].destination: {mount.destination} is the root itself")
         if is_bind(mount) and not mount.source and "remount" not in mount.options:
             raise InvalidSpec(f"mounts[{index}].source: empty, and nothing can be bound to {mount.destination}")
 
@@ -57,11 +65,17 @@ def devices_are_whole(spec: Spec) -> None:
         where = f"linux.devices[{index}]"
         if not device.path.startswith("/") or "\0" in device.path:
             raise InvalidSpec(f"{where}.path: {device.path!r} is not absolute")
+        if device.path.rpartition("/")[2] in ("", ".", ".."):
+            raise InvalidSpec(f"{where}.path: {device.path!r} does not name a file")
         if device.path in seen:
             raise InvalidSpec(f"{where}.path: {device.path} is there twice")
         seen.add(device.path)
-        if device.type is not DeviceType.FIFO and (device.major < 0 or device.minor < 0):
+        if device.type is not DeviceType.FIFO and not _is_number(device):
             raise InvalidSpec(f"{where}: {device.major}:{device.minor} is not a device")
+
+
+def _is_number(device: Device) -> bool:
+    return 0 <= device.major < _MAX_MAJOR and 0 <= device.minor < _MAX_MINOR
 
 
 def hidden_paths_are_absolute(spec: Spec) -> None:
