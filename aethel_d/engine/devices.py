@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from aethel_common.errors import InvalidArgument, NotFound
-from aethel_d.engine.asked import DeviceRequest
+from aethel_d.engine.asked import DeviceRequest, IdMap
+from aethel_d.engine.idmap import on_host
 from aethel_run.spec.linux import Device, DeviceType
 
 _ELSEWHERE: Final = frozenset({"pts", "shm", "fd", "mqueue", "hugepages"})
 """Directories of /dev that hold no devices of the host's, or that a container has to itself."""
-_CONSOLE: Final = "/dev/console"
+_TERMINALS: Final = frozenset({"/dev/console", "/dev/ptmx"})
+"""A container has its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,20 +26,51 @@ class HostDevice:
 
     device: Device
     access: str
+    node: str = ""
+    """With a user namespace: a node of ours that belongs to its ids."""
 
 
 def requested(requests: Iterable[DeviceRequest]) -> tuple[HostDevice, ...]:
     """What was asked for; of one place in the container the last counts. Raises NotFound, InvalidArgument."""
-    found: dict[str, HostDevice] = {}
-    for request in requests:
-        for device in _requested(request):
-            found[device.device.path] = device
-    return tuple(found.values())
+    return merged(*(_requested(request) for request in requests))
 
 
 def everything() -> tuple[HostDevice, ...]:
     """All of the host's, but terminals."""
-    return tuple(device for device in _below(Path("/dev"), Path("/dev"), "rwm") if device.device.path != _CONSOLE)
+    found = _below(Path("/dev"), Path("/dev"), "rwm")
+    return tuple(each for each in found if each.device.path not in _TERMINALS)
+
+
+def merged(*groups: Iterable[HostDevice]) -> tuple[HostDevice, ...]:
+    """Of one place in the container the last counts."""
+    return tuple({each.device.path: each for group in groups for each in group}.values())
+
+
+def make_nodes(
+    devices: Iterable[HostDevice], directory: Path, uid_map: Sequence[IdMap], gid_map: Sequence[IdMap]
+) -> tuple[HostDevice, ...]:
+    """Nodes in `directory` for a container with a user namespace, owned there as they are on the host.
+
+    What belongs to an id that the container does not have belongs to its root.
+    """
+    directory.mkdir(mode=0o700)
+    made = []
+    for number, each in enumerate(devices):
+        path = directory / str(number)
+        kind = stat.S_IFBLK if each.device.type is DeviceType.BLOCK else stat.S_IFCHR
+        os.mknod(path, kind | 0o600, os.makedev(each.device.major, each.device.minor))
+        os.chown(path, _owner(each.device.uid, uid_map), _owner(each.device.gid, gid_map))
+        os.chmod(path, each.device.file_mode or 0)
+        made.append(replace(each, node=str(path)))
+    return tuple(made)
+
+
+def _owner(inside: int | None, maps: Sequence[IdMap]) -> int:
+    found = on_host(inside or 0, maps)
+    if found is None:
+        found = on_host(0, maps)
+    assert found is not None
+    return found
 
 
 def _requested(request: DeviceRequest) -> Iterator[HostDevice]:

@@ -9,14 +9,14 @@ from typing import Final
 import msgspec
 
 from aethel_common.errors import InvalidArgument
-from aethel_d.engine.asked import DEFAULT_SHM_SIZE, IdMap
+from aethel_d.engine.asked import DEFAULT_SHM_SIZE, IdMap, ShareMode
 from aethel_d.engine.idmap import on_host
 from aethel_d.engine.model import Container
 from aethel_run.spec.mounts import Mount
 
 SHM: Final = "/dev/shm"  # noqa: S108 -- the container's
 _TMPFS_WORDS: Final = frozenset(
-    "rw ro suid nosuid dev nodev exec noexec atime noatime diratime nodiratime relatime strictatime".split()
+    "rw ro suid nosuid dev nodev exec noexec atime noatime diratime nodiratime relatime strictatime tmpcopyup".split()
 )
 _TMPFS_VALUES: Final = {
     "size": r"[0-9]{1,18}[kKmMgG]?|[0-9]{1,3}%",
@@ -29,10 +29,23 @@ _TMPFS_VALUES: Final = {
 _KERNEL_S_OWN: Final = ("/proc", "/sys")
 
 
-def kernel_mounts(base: tuple[Mount, ...], container: Container) -> tuple[Mount, ...]:
-    """/proc, /dev, /sys and what is below them, as this container may have them."""
-    replaced = set(container.config.kernel.tmpfs)
-    return tuple(_adapted(mount, container) for mount in base if mount.destination not in replaced)
+def kernel_mounts(base: tuple[Mount, ...], container: Container, *, shm: str, has_mqueue: bool) -> tuple[Mount, ...]:
+    """/proc, /dev, /sys and what is below them, as this container may have them; `shm` is a /dev/shm that it shares."""
+    left_out = set(container.config.kernel.tmpfs)
+    if _sees_queues_of_the_host(container) and not has_mqueue:
+        left_out.add("/dev/mqueue")
+    adapted = (_adapted(mount, container) for mount in base if mount.destination not in left_out)
+    return tuple(_shared_shm(shm) if shm and mount.destination == SHM else mount for mount in adapted)
+
+
+def _sees_queues_of_the_host(container: Container) -> bool:
+    """A user namespace of its own may not mount them, only be shown where the host has them mounted."""
+    return container.config.namespaces.ipc.mode is ShareMode.HOST and container.id_base is not None
+
+
+def _shared_shm(source: str) -> Mount:
+    # Not idmapped: who owns a segment is judged by the same ids on both sides.
+    return Mount(destination=SHM, type="bind", source=source, options=("bind", "rprivate", "nosuid", "noexec", "nodev"))
 
 
 def tmpfs_mounts(asked: Mapping[str, str]) -> tuple[Mount, ...]:

@@ -37,6 +37,10 @@ class Place:
     joins: Mapping[NamespaceType, str] = field(default_factory=dict)
     """Namespaces of others, by the path of their file."""
     devices: tuple[HostDevice, ...] = ()
+    shm: str = ""
+    """The /dev/shm that it shares; empty: it has its own."""
+    has_mqueue: bool = True
+    """Whether the host shows its message queues at /dev/mqueue."""
 
 
 def environment(config: ContainerConfig, image: RunConfig, hostname: str) -> tuple[str, ...]:
@@ -48,6 +52,14 @@ def environment(config: ContainerConfig, image: RunConfig, hostname: str) -> tup
         key, _, value = entry.partition("=")
         merged[key] = value
     return tuple(f"{key}={value}" for key, value in merged.items())
+
+
+def id_maps(container: Container) -> tuple[tuple[IdMap, ...], tuple[IdMap, ...]]:
+    """Of its user namespace, users and groups; empty without one. Older records have the range alone."""
+    if container.id_base is None:
+        return (), ()
+    whole = idmap.whole_map(container.id_base, container.id_size)
+    return container.uid_map or whole, container.gid_map or whole
 
 
 def spec(container: Container, place: Place) -> Spec:
@@ -63,7 +75,8 @@ def spec(container: Container, place: Place) -> Spec:
         root=Root(path="rootfs", readonly=config.read_only),
         process=_process(base.process, container),
         mounts=(
-            *mounts.kernel_mounts(base.mounts, container),
+            *mounts.kernel_mounts(base.mounts, container, shm=place.shm, has_mqueue=place.has_mqueue),
+            *_device_mounts(container, place.devices),
             *_etc_mounts(container, place.etc),
             *mounts.tmpfs_mounts(config.kernel.tmpfs),
         ),
@@ -99,6 +112,16 @@ def _etc_mounts(container: Container, etc: Path) -> tuple[Mount, ...]:
     )
 
 
+def _device_mounts(container: Container, devices: tuple[HostDevice, ...]) -> tuple[Mount, ...]:
+    """With a user namespace: nodes of ours, that belong to its ids. Of the host's it could use only what all may."""
+    if container.id_base is None:
+        return ()
+    options = ("bind", "rprivate", "nosuid", "noexec", "dev")
+    return tuple(
+        Mount(destination=each.device.path, type="bind", source=each.node, options=options) for each in devices
+    )
+
+
 def _bind_options(container: Container) -> tuple[str, ...]:
     """With a user namespace idmapped, so that ownership looks inside as it does on the host."""
     return ("rbind", "rprivate", *(("ridmap",) if container.id_base is not None else ()))
@@ -106,11 +129,13 @@ def _bind_options(container: Container) -> tuple[str, ...]:
 
 def _linux(base: Linux, container: Container, place: Place) -> Linux:
     masked, read_only = privileges.hidden_paths(container.config.privileges, base)
+    uid_map, gid_map = id_maps(container)
     return msgspec.structs.replace(
         base,
         namespaces=_namespaces(base.namespaces, container, place),
-        uid_mappings=_mappings(container, container.uid_map),
-        gid_mappings=_mappings(container, container.gid_map),
+        uid_mappings=_mappings(uid_map),
+        gid_mappings=_mappings(gid_map),
+        devices=() if container.id_base is not None else tuple(each.device for each in place.devices),
         cgroups_path=place.cgroup,
         sysctl=dict(container.config.kernel.sysctl),
         seccomp=_seccomp(container.config, place.machine),
@@ -131,11 +156,8 @@ def _namespaces(base: tuple[Namespace, ...], container: Container, place: Place)
     )
 
 
-def _mappings(container: Container, maps: tuple[IdMap, ...]) -> tuple[IdMapping, ...]:
-    if container.id_base is None:
-        return ()
-    whole = maps or idmap.whole_map(container.id_base, container.id_size)
-    return tuple(IdMapping(container_id=each.inside, host_id=each.host, size=each.size) for each in whole)
+def _mappings(maps: tuple[IdMap, ...]) -> tuple[IdMapping, ...]:
+    return tuple(IdMapping(container_id=each.inside, host_id=each.host, size=each.size) for each in maps)
 
 
 def _seccomp(config: ContainerConfig, machine: Machine) -> Seccomp | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from aethel_common import names, process
 from aethel_common.errors import Unavailable, WrongState
 from aethel_common.undo import Undo
-from aethel_d.engine import checks, devices, look, namespaces, oci, removal
+from aethel_d.engine import checks, devices, look, mounts, namespaces, oci, removal
+from aethel_d.engine.asked import ShareMode
 from aethel_d.engine.context import Engine
 from aethel_d.engine.model import Container, NetworkMode, Process, Run, Status, View
 from aethel_d.monitor import protocol
@@ -91,7 +92,9 @@ def _write_bundle(
         cgroup=str(engine.cgroup_path(container.id)),
         machine=checks.machine(),
         joins=namespaces.paths(container.config, donors),
-        devices=_devices(container),
+        devices=_devices(container, layout.bundle / "devices"),
+        shm=_shared_shm(container, donors),
+        has_mqueue=os.path.ismount("/dev/mqueue"),
     )
     layout.config.write_bytes(encode(oci.spec(container, place)))
 
@@ -103,9 +106,25 @@ def _owner_of_network(engine: Engine, container: Container) -> Container:
     return container
 
 
-def _devices(container: Container) -> tuple[devices.HostDevice, ...]:
-    requested = devices.requested(container.config.devices.requests)
-    return (*devices.everything(), *requested) if container.config.privileges.privileged else requested
+def _devices(container: Container, directory: Path) -> tuple[devices.HostDevice, ...]:
+    found = devices.requested(container.config.devices.requests)
+    if container.config.privileges.privileged:
+        found = devices.merged(devices.everything(), found)
+    if container.id_base is None or not found:
+        return found
+    return devices.make_nodes(found, directory, *oci.id_maps(container))
+
+
+def _shared_shm(container: Container, donors: Mapping[str, Container]) -> str:
+    """Where the memory is that it shares: with its IPC namespace goes /dev/shm."""
+    ipc = container.config.namespaces.ipc
+    if ipc.mode is ShareMode.HOST:
+        return mounts.SHM
+    if ipc.mode is ShareMode.PRIVATE:
+        return ""
+    run = donors[ipc.container].run
+    assert run is not None
+    return f"/proc/{run.init.pid}/root{mounts.SHM}"
 
 
 def _write_etc(etc: Path, container: Container, endpoint: Endpoint | None) -> None:

@@ -26,7 +26,9 @@ from aethel_d.monitor.logfile import LogFile
 from aethel_d.monitor.streams import Pipes
 from aethel_d.monitor.supervisor import Supervisor
 from aethel_run.cgroup.tree import Cgroup
+from aethel_run.init import trees
 from aethel_run.lifecycle.create import Created, CreateOptions, create
+from aethel_run.process import elsewhere
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
@@ -121,6 +123,7 @@ class _Container:
             CreateOptions(
                 cgroup=self.cgroup,
                 open_rootfs=self._open_rootfs,
+                clone_source=self._clone_source,
                 stdio=self.pipes.inside if self.pipes else None,
                 namespaces_ready=self._offer_network,
                 final_process=self._with_identity,
@@ -198,6 +201,14 @@ class _Container:
     def _open_rootfs(self, userns_fd: int | None) -> int:
         launch = self.launch
         return rootfs.open_overlay(launch.layers, launch.lower, launch.upper, launch.work, userns_fd)
+
+    def _clone_source(self, path: str, *, recursive: bool) -> int:
+        """A mount that a container shares with us is in its mount namespace, and found from its first process."""
+        for donor in self.launch.donors:
+            root = f"/proc/{donor.pid}/root"
+            if path.startswith(f"{root}/"):
+                return elsewhere.clone_from(donor.pid, path.removeprefix(root))
+        return trees.clone(path, recursive=recursive)
 
     def _offer_network(self, pid: int) -> None:
         if not self.launch.wired:

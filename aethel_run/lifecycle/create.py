@@ -16,6 +16,7 @@ from aethel_common.undo import Undo
 from aethel_run import hooks, sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
+from aethel_run.init import trees
 from aethel_run.process import (
     affinity,
     attributes,
@@ -28,7 +29,7 @@ from aethel_run.process import (
     stdio,
 )
 from aethel_run.process.children import kill_and_reap
-from aethel_run.process.sources import open_sources
+from aethel_run.process.sources import Clone, open_sources
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
@@ -48,6 +49,8 @@ class CreateOptions:
     """Given the container's user namespace (or None), the descriptor of a detached mount for the root."""
     bundle: str = "/"
     """Where relative sources of bind mounts begin."""
+    clone_source: Clone = trees.clone
+    """How the source of a bind is copied, for a caller who knows others than paths of its own mount namespace."""
     cgroup: Cgroup | None = None
     """Where the container is born; made by the caller."""
     stdio: tuple[int, int, int] | None = (0, 1, 2)
@@ -167,7 +170,7 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
         options.namespaces_ready(child.pid)
         fds.append(options.open_rootfs(userns_fd))
         process = options.final_process(fds[0], process)
-        sources = open_sources(spec, userns_fd, options.bundle)
+        sources = open_sources(spec, userns_fd, options.bundle, options.clone_source)
         fds.extend(sources.values())
         if options.stdio is not None:
             stdio.give(options.stdio, process, spec.linux)
