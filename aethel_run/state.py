@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aethel_common import process
 from aethel_common.errors import AlreadyExists, Corrupt, InvalidArgument, NotFound
+from aethel_run.cgroup import freezer
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.status import Status
 
@@ -45,6 +46,8 @@ class Record(NamedTuple):
     """Field 22 of /proc/PID/stat."""
     cgroup: str
     """The path of its directory; empty without one."""
+    cgroup_manager: str
+    """The word of --cgroup-manager."""
     oci_version: str
     annotations: dict[str, str]
     shares_pids: bool
@@ -105,6 +108,13 @@ class Container:
         temporary.rename(path)
         self._record = record
 
+    def write_spec(self, document: bytes) -> None:
+        """Another document from here on."""
+        path, temporary = self.directory / "config.json", self.directory / ".config.json"
+        temporary.write_bytes(document)
+        temporary.rename(path)
+        self._spec = None
+
     @property
     def is_alive(self) -> bool:
         """Whether its first process is there and no zombie."""
@@ -117,10 +127,10 @@ class Container:
             return Status.CREATING
         if not self.is_alive:
             return Status.STOPPED
-        if self.gate.exists():
-            return Status.CREATED
         cgroup = self.cgroup
-        return Status.PAUSED if cgroup is not None and cgroup.is_frozen() else Status.RUNNING
+        if cgroup is not None and freezer.is_frozen(cgroup):
+            return Status.PAUSED
+        return Status.CREATED if self.gate.exists() else Status.RUNNING
 
     def state(self, status: Status) -> State:
         """What hooks are told of it at that moment. runtime.md#state"""
@@ -153,7 +163,7 @@ class Container:
 
     def forget(self) -> None:
         """Remove the directory. Idempotent."""
-        for name in ("gate.sock", ".state.json", "config.json", "state.json"):
+        for name in ("gate.sock", ".state.json", ".config.json", "config.json", "state.json"):
             (self.directory / name).unlink(missing_ok=True)
         try:
             self.directory.rmdir()

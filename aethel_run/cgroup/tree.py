@@ -98,10 +98,6 @@ class Cgroup(Directory):
         finally:
             self.write("cgroup.freeze", "0")
 
-    def is_frozen(self) -> bool:
-        """Whether all in it are paused."""
-        return self._event("frozen") == 1
-
     def oom_killed(self) -> bool:
         """Whether the kernel ended a process of it for want of memory; False where memory is not controlled."""
         lines = (self.read("memory.events") or "").splitlines()

@@ -22,7 +22,7 @@ def create(common: Globals, words: Sequence[str]) -> int:
     parser = arguments.parser("create", "Make a container of a bundle, up to just before its program.")
     _add_options(parser)
     options = parser.parse_args(words)
-    make(Store(common.root), options.id, Path(options.bundle).resolve(), _options(options))
+    make(Store(common.root), options.id, Path(options.bundle).resolve(), _options(common, options))
     return 0
 
 
@@ -49,7 +49,7 @@ def run(common: Globals, words: Sequence[str]) -> int:
         Store(common.root),
         options.id,
         Path(options.bundle).resolve(),
-        _options(options),
+        _options(common, options),
         running.Manner(detach=options.detach, keep=options.keep, subreaper=not options.no_subreaper),
         common.log.warning,
     )
@@ -64,7 +64,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preserve-fds", type=int, default=0, metavar="N", help="pass descriptors 3 to N+2 on")
 
 
-def _options(options: argparse.Namespace) -> Options:
+def _options(common: Globals, options: argparse.Namespace) -> Options:
+    from aethel_run.cgroup.managers.manager import Kind
     from aethel_run.operations.create import Options
 
     return Options(
@@ -73,4 +74,5 @@ def _options(options: argparse.Namespace) -> Options:
         pidfd_socket=options.pidfd_socket,
         preserve_fds=options.preserve_fds,
         new_keyring=not options.no_new_keyring,
+        cgroup_manager=Kind(common.cgroup_manager),
     )

@@ -17,7 +17,7 @@ _VERBS: Final = {
     "checkpoint": ("absent", "save a container's memory to disk (this runtime cannot)"),
     "create": ("create", "make a container, up to just before its program"),
     "delete": ("end", "give back all that a stopped container holds"),
-    "events": ("look", "show a container's figures"),
+    "events": ("events", "show a container's figures"),
     "exec": ("exec", "run another process in a container"),
     "explain": ("explain", "say, step by step, what would be done for a bundle"),
     "features": ("features", "say what this runtime can do, as JSON"),

@@ -34,6 +34,8 @@ class Init:
     """What hooks are told."""
     filter: Filter | None = None
     """The document's seccomp profile, compiled."""
+    new_keyring: bool = True
+    """Not the caller's session keyring."""
     preserved_fds: int = 0
     """How many descriptors from 3 on stay open for the program."""
 

@@ -33,6 +33,7 @@ class Birthright:
     gate: socket.socket | None = None
     """Listens; who connects may say Start. None: the parent says it."""
     filter: Filter | None = None
+    new_keyring: bool = True
     preserved_fds: int = 0
 
 
@@ -87,6 +88,7 @@ def _await_go(given: Birthright) -> Init | None:
         sync=given.sync,
         state=go.state,
         filter=given.filter,
+        new_keyring=given.new_keyring,
         preserved_fds=given.preserved_fds,
     )
 

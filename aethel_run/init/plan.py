@@ -21,8 +21,9 @@ from aethel_run.init.steps import (
 SETUP_STEPS = (
     # Become somebody: until the maps are written and used, every file belongs to nobody.
     namespaces.become_root,
-    labels.label_keys,
     namespaces.start_session,
+    labels.label_keys,
+    namespaces.join_keyring,
     labels.unlabel_keys,
     namespaces.unshare_cgroup,
     namespaces.set_hostname,
@@ -82,8 +83,9 @@ START_STEPS = (
 JOIN_STEPS = (
     # A second process in a container that runs: its namespaces are joined already, its root is ours.
     namespaces.become_root,
-    labels.label_keys,
     namespaces.start_session,
+    labels.label_keys,
+    namespaces.join_keyring,
     labels.unlabel_keys,
     terminal.open_terminal,
     labels.set_apparmor_profile,

@@ -59,6 +59,8 @@ class CreateOptions:
     """What hooks are told; status and pid are set here."""
     gate: socket.socket | None = None
     """Listens; init waits there for who says Start, and needs its parent no longer. None: `Created.start` says it."""
+    new_keyring: bool = True
+    """False: the container keeps our session keyring."""
     preserved_fds: int = 0
     """So many of our descriptors from 3 on become the program's."""
     namespaces_ready: Callable[[int], None] = lambda pid: None
@@ -133,6 +135,7 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
         sync=theirs,
         gate=options.gate,
         filter=filters.compiled(spec),
+        new_keyring=options.new_keyring,
         preserved_fds=options.preserved_fds,
     )
 

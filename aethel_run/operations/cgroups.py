@@ -1,24 +1,35 @@
-"""Which cgroup a container gets. config-linux.md#cgroups-path"""
+"""Which cgroup a container gets, and who makes it. config-linux.md#cgroups-path"""
 
 from __future__ import annotations
 
 import os
+from typing import Final
 
-from aethel_common.errors import InvalidSpec, Unsupported
-from aethel_run.cgroup.tree import Cgroup, mount_point
+from aethel_common.errors import InvalidArgument
+from aethel_run.cgroup.managers.manager import Kind, Manager, choose
 from aethel_run.spec.config import Spec
 
-PARENT = "aethel-run"
-"""Of those whose document names none."""
+_FIGURES: Final = frozenset({"cpu", "io", "memory", "pids"})
+"""Controllers whose figures callers ask for, whether or not anything is limited."""
 
 
-def of(spec: Spec, container_id: str) -> Cgroup | None:
-    """Named by the document, else by the id; None for a user without privilege whose document names none."""
+def manager(kind: Kind, spec: Spec, container_id: str) -> Manager:
+    """For one container. Raises InvalidSpec for a path that its kind cannot read, InvalidArgument.
+
+    A user without privilege who asks for nothing gets none: he has no part of the tree to make it in.
+    """
     path = spec.linux.cgroups_path
-    if ".." in path.split("/"):
-        raise InvalidSpec(f"linux.cgroupsPath: {path!r} leads out of the tree")
-    if not path and os.geteuid() != 0:
+    if kind is Kind.CGROUPFS and os.geteuid() != 0 and not path:
+        kind = Kind.DISABLED
+    if kind is Kind.CGROUPFS and path.count(":") == 2 and not path.startswith("/"):
+        raise InvalidArgument(
+            f"linux.cgroupsPath: {path!r} is slice:prefix:name of systemd", hint="use --systemd-cgroup"
+        )
+    return choose(kind, path, container_id, user_bus=_user_bus(kind), accounting=_FIGURES)
+
+
+def _user_bus(kind: Kind) -> str | None:
+    if kind is not Kind.SYSTEMD or os.geteuid() == 0:
         return None
-    if ":" in path:
-        raise Unsupported(f"linux.cgroupsPath: {path!r} is a systemd scope, and --systemd-cgroup was not given")
-    return Cgroup(mount_point() / (path.strip("/") or f"{PARENT}/{container_id}"))
+    runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}")
+    return os.environ.get("DBUS_SESSION_BUS_ADDRESS", f"unix:path={runtime}/bus")

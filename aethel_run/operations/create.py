@@ -13,6 +13,7 @@ from pathlib import Path
 from aethel_common import fdsocket
 from aethel_common.errors import InvalidArgument, NotFound
 from aethel_common.undo import Undo
+from aethel_run.cgroup.managers.manager import Kind, Manager
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.lifecycle.create import Created, CreateOptions
 from aethel_run.lifecycle.create import create as make
@@ -21,6 +22,7 @@ from aethel_run.operations import cgroups, console, notify
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
+from aethel_run.spec.resources import Resources
 from aethel_run.spec.state import State
 from aethel_run.state import Container, Record, Store
 from aethel_run.status import Status
@@ -35,6 +37,7 @@ class Options:
     pidfd_socket: str = ""
     preserve_fds: int = 0
     new_keyring: bool = True
+    cgroup_manager: Kind = Kind.CGROUPFS
 
 
 def create(store: Store, container_id: str, bundle: Path, options: Options) -> Container:
@@ -82,10 +85,8 @@ def _check_terminal(spec: Spec, options: Options, *, foreground: bool) -> None:
 
 
 def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo: Undo) -> Created:
-    cgroup = cgroups.of(spec, container.id)
-    if cgroup is not None:
-        cgroup.make()
-        undo.later(cgroup.remove)
+    limited = _Limited(cgroups.manager(options.cgroup_manager, spec, container.id), spec.linux.resources)
+    cgroup = limited.make(undo)
     rootfs = str((bundle / spec.root.path).resolve())
     state = State(
         oci_version=spec.oci_version,
@@ -103,13 +104,39 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
                 cgroup=cgroup,
                 state=state,
                 gate=gate,
+                namespaces_ready=limited.adopt,
+                new_keyring=options.new_keyring,
                 preserved_fds=options.preserve_fds + notify.passed_sockets(),
             ),
         )
     undo.later(created.abandon)
     _tell(created, options, undo)
-    container.write(_record(container.id, spec, bundle, rootfs, created, cgroup))
+    container.write(_record(container.id, spec, bundle, rootfs, created, limited.cgroup, options))
     return created
+
+
+class _Limited:
+    """A cgroup with the document's limits, made before the container's init or around it."""
+
+    def __init__(self, manager: Manager, resources: Resources) -> None:
+        self._manager = manager
+        self._resources = resources
+        self.cgroup: Cgroup | None = None
+
+    def make(self, undo: Undo) -> Cgroup | None:
+        """For clone3; None where the manager wants to see a process first."""
+        self._manager.check(self._resources)
+        self.cgroup = self._manager.make(self._resources)
+        undo.later(self._remove)
+        return self.cgroup
+
+    def adopt(self, pid: int) -> None:
+        """Init is there, and waits."""
+        self.cgroup = self._manager.adopt(pid, self._resources)
+
+    def _remove(self) -> None:
+        if self.cgroup is not None:
+            self._manager.remove(self.cgroup)
 
 
 @contextmanager
@@ -140,7 +167,13 @@ def write_pid_file(path: str, pid: int) -> None:
 
 
 def _record(
-    container_id: str, spec: Spec, bundle: Path, rootfs: str, created: Created, cgroup: Cgroup | None
+    container_id: str,
+    spec: Spec,
+    bundle: Path,
+    rootfs: str,
+    created: Created,
+    cgroup: Cgroup | None,
+    options: Options,
 ) -> Record:
     return Record(
         id=container_id,
@@ -151,6 +184,7 @@ def _record(
         pid=created.pid,
         start_time=created.start_time,
         cgroup=str(cgroup.path) if cgroup is not None else "",
+        cgroup_manager=options.cgroup_manager.value,
         oci_version=spec.oci_version,
         annotations=dict(spec.annotations),
         shares_pids=not spec.linux.has(NamespaceType.PID),

@@ -54,7 +54,15 @@ def _end(container: Container) -> None:
 
 def _remove_cgroup(container: Container) -> None:
     cgroup = container.cgroup
-    if cgroup is not None:
-        # Without a PID namespace some may have outlived the first one.
-        cgroup.kill()
+    if cgroup is None:
+        return
+    # Without a PID namespace some may have outlived the first one.
+    cgroup.kill()
+    cgroup.wait_empty(_KILL_SECONDS)
+    if container.record.cgroup_manager == "systemd":
+        from aethel_run.cgroup.managers.manager import Kind  # brings the document's types
+        from aethel_run.operations import cgroups
+
+        cgroups.manager(Kind.SYSTEMD, container.spec, container.id).remove(cgroup)
+    else:
         cgroup.remove()

@@ -9,6 +9,7 @@ import msgspec
 
 from aethel_common.linux.namespaces import CloneFlags
 from aethel_run.spec.document import Document, Uint32
+from aethel_run.spec.resources import Resources
 from aethel_run.spec.seccomp import Seccomp
 
 
@@ -162,6 +163,7 @@ class Linux(Document, frozen=True, kw_only=True):
     devices: tuple[Device, ...] = ()
     net_devices: Mapping[str, NetDevice] = {}
     cgroups_path: str = ""
+    resources: Resources = Resources()
     sysctl: Mapping[str, str] = {}
     seccomp: Seccomp | None = None
     rootfs_propagation: RootfsPropagation = RootfsPropagation.DEFAULT

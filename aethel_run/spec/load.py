@@ -11,16 +11,15 @@ from aethel_common.errors import InvalidSpec, Unsupported
 from aethel_run.spec import validate
 from aethel_run.spec.config import Spec
 from aethel_run.spec.process import Process
+from aethel_run.spec.resources import Resources
 from aethel_run.spec.rules import process as of_process
 
-_NOT_BUILT: Final = (
-    "linux.resources",
-    "linux.intelRdt",
-)
+_NOT_BUILT: Final = ("linux.intelRdt",)
 """Fields of the specification whose effect this runtime does not have yet."""
 
 _decode = msgspec.json.Decoder(Spec).decode
 _decode_process = msgspec.json.Decoder(Process).decode
+_decode_resources = msgspec.json.Decoder(Resources).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -43,6 +42,14 @@ def decode_process(document: bytes) -> Process:
         raise InvalidSpec(f"process: {error}") from error
     of_process.check(process)
     return process
+
+
+def decode_resources(document: bytes) -> Resources:
+    """Read `linux.resources` alone, for update. Raises InvalidSpec with the JSON path."""
+    try:
+        return _decode_resources(document)
+    except msgspec.DecodeError as error:
+        raise InvalidSpec(f"resources: {error}") from error
 
 
 def encode(spec: Spec) -> bytes:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from aethel_run.spec.process import Document
+from aethel_run.spec.document import Document
 
 UInt16 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
 UInt32 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]

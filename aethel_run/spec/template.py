@@ -11,6 +11,7 @@ from aethel_run.spec.config import Root, Spec
 from aethel_run.spec.linux import IdMapping, Linux, Namespace, NamespaceType
 from aethel_run.spec.mounts import Mount
 from aethel_run.spec.process import Capabilities, Process
+from aethel_run.spec.resources import DeviceRule, Resources
 
 OCI_VERSION: Final = "1.3.0"
 
@@ -92,6 +93,7 @@ def default_spec() -> Spec:
                 Namespace(type=kind)
                 for kind in (kinds.PID, kinds.NETWORK, kinds.IPC, kinds.UTS, kinds.MOUNT, kinds.CGROUP)
             ),
+            resources=Resources(devices=(DeviceRule(allow=False, access="rwm"),)),
             masked_paths=_MASKED,
             readonly_paths=_READ_ONLY,
         ),

@@ -62,7 +62,6 @@ def test_what_breaks_a_rule_is_refused_by_name(changes: dict[str, Any], words: s
     "changes",
     [
         {"linux__intelRdt": {"closID": "x"}},
-        {"linux__resources": {"memory": {"limit": 1}}},
     ],
 )
 def test_what_is_not_built_is_refused_not_ignored(changes: dict[str, Any]) -> None:

@@ -53,10 +53,18 @@ class Kind(StrEnum):
     DISABLED = "disabled"
 
 
-def choose(kind: Kind, cgroups_path: str, container_id: str, *, user_bus: str | None = None) -> Manager:
+def choose(
+    kind: Kind,
+    cgroups_path: str,
+    container_id: str,
+    *,
+    user_bus: str | None = None,
+    accounting: frozenset[str] = frozenset(),
+) -> Manager:
     """The manager for one container. Raises InvalidSpec for a linux.cgroupsPath that it cannot read.
 
-    `user_bus` is the D-Bus address of the user's own systemd, for one without root; None is the system's.
+    `user_bus` is the D-Bus address of the user's own systemd, for one without root; None is the system's. `accounting`
+    names controllers whose figures are wanted; systemd's scopes have them all.
     """
     if kind is Kind.DISABLED:
         return Disabled()
@@ -67,4 +75,4 @@ def choose(kind: Kind, cgroups_path: str, container_id: str, *, user_bus: str | 
         unit = Unit.parse(cgroups_path, container_id, user=user_bus is not None)
         return Systemd(unit, user_bus=user_bus)
     path = place.resolve(cgroups_path, container_id, mount=mount_point(), own=place.own_path())
-    return Cgroupfs(Cgroup(path))
+    return Cgroupfs(Cgroup(path), accounting=accounting)

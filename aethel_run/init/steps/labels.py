@@ -38,14 +38,18 @@ class _Own:
         return procfs.read(self._proc_fd, path)
 
 
-@step(man="setkeycreatecon(3) keyrings(7)", when=lambda init: bool(init.process.selinux_label))
+def _labels_keys(init: Init) -> bool:
+    return bool(init.process.selinux_label) and init.new_keyring
+
+
+@step(man="setkeycreatecon(3) keyrings(7)", when=_labels_keys)
 def label_keys(init: Init) -> None:
     """Have the new session keyring carry the program's label, so that the program may use it."""
     with procfs.private() as proc_fd:
         procfs.write(proc_fd, _KEYCREATE, init.process.selinux_label)
 
 
-@step(man="setkeycreatecon(3)", when=lambda init: bool(init.process.selinux_label))
+@step(man="setkeycreatecon(3)", when=_labels_keys)
 def unlabel_keys(init: Init) -> None:
     """Leave the labels of later keys to the policy again."""
     with procfs.private() as proc_fd:

@@ -26,12 +26,17 @@ def _setgroups_is_denied() -> bool:
         return file.read().startswith(b"deny")
 
 
-@step(man="setsid(2) session-keyring(7)")
+@step(man="setsid(2) prctl(2)")
 def start_session(init: Init) -> None:
-    """Leave the caller's session and keys: no terminal of the host can be reached (TIOCSTI), no key of it be read."""
+    """Leave the caller's session: no terminal of the host can be reached, and no input pushed into one (TIOCSTI)."""
     # Until execve this is the host's interpreter: nobody else in these namespaces may trace it or open its /proc files.
     processes.set_dumpable(False)
     os.setsid()
+
+
+@step(man="keyctl(2) session-keyring(7)", when=lambda init: init.new_keyring)
+def join_keyring(init: Init) -> None:
+    """Take a new session keyring: no key of the caller can be read."""
     processes.join_session_keyring()
 
 
