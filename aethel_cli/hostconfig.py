@@ -45,9 +45,7 @@ def host_config(detail: pb.ContainerDetail) -> dict[str, Any]:
 
 def _security(config: pb.CreateContainerRequest) -> list[str]:
     """As --security-opt would say it, a profile with its whole text."""
-    words = []
-    if config.HasField("no_new_privileges"):
-        words.append("no-new-privileges" if config.no_new_privileges else "no-new-privileges=false")
+    words = ["no-new-privileges"] if config.no_new_privileges else []
     named = (("seccomp", config.seccomp), ("apparmor", config.apparmor), ("label", config.selinux))
     words += [f"{name}={value}" for name, value in named if value]
     words += [

@@ -19,6 +19,7 @@ from aethel_run.spec.config import Root, Spec
 from aethel_run.spec.linux import IdMapping, Linux, Namespace, NamespaceType
 from aethel_run.spec.mounts import Mount
 from aethel_run.spec.process import Capabilities, Process, User
+from aethel_run.spec.resources import DeviceRule, DeviceType, Resources
 from aethel_run.spec.seccomp import Seccomp
 from aethel_run.spec.template import default_spec
 from aethel_storage.oci.documents import RunConfig
@@ -136,12 +137,30 @@ def _linux(base: Linux, container: Container, place: Place) -> Linux:
         uid_mappings=_mappings(uid_map),
         gid_mappings=_mappings(gid_map),
         devices=() if container.id_base is not None else tuple(each.device for each in place.devices),
+        resources=Resources(devices=_device_rules(base.resources.devices, container.config, place.devices)),
         cgroups_path=place.cgroup,
         sysctl=dict(container.config.kernel.sysctl),
         seccomp=_seccomp(container.config, place.machine),
         masked_paths=masked,
         readonly_paths=read_only,
     )
+
+
+def _device_rules(
+    base: tuple[DeviceRule, ...], config: ContainerConfig, devices: tuple[HostDevice, ...]
+) -> tuple[DeviceRule, ...]:
+    """None but those of every container, then each that was asked for, then the rules in their order."""
+    if config.privileges.privileged:
+        return (DeviceRule(allow=True, access="rwm"),)
+    return (
+        *base,
+        *(_allowed(each.device.type, each.device.major, each.device.minor, each.access) for each in devices),
+        *(_allowed(each.type, each.major, each.minor, each.access) for each in config.devices.rules),
+    )
+
+
+def _allowed(kind: str, major: int | None, minor: int | None, access: str) -> DeviceRule:
+    return DeviceRule(allow=True, type=DeviceType(kind), major=major, minor=minor, access=access)
 
 
 def _namespaces(base: tuple[Namespace, ...], container: Container, place: Place) -> tuple[Namespace, ...]:

@@ -25,6 +25,7 @@ from aethel_d.monitor import protocol, rootfs, users
 from aethel_d.monitor.logfile import LogFile
 from aethel_d.monitor.streams import Pipes
 from aethel_d.monitor.supervisor import Supervisor
+from aethel_run.cgroup.managers.cgroupfs import Cgroupfs
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import trees
 from aethel_run.lifecycle.create import Created, CreateOptions, create
@@ -35,6 +36,8 @@ from aethel_run.spec.load import decode
 from aethel_run.spec.process import Process
 
 _KILL_SECONDS: Final = 5.0
+_FIGURES: Final = frozenset({"cpu", "io", "memory", "pids"})
+"""Controllers whose figures people ask for, whether or not anything is limited."""
 
 
 def run(launch: protocol.Launch, conversation: socket.socket) -> int:
@@ -114,7 +117,7 @@ class _Container:
     def create(self, undo: Undo) -> None:
         """Set everything up, and stop just before the user's program."""
         self._unshare_mounts()
-        self.cgroup.make()
+        Cgroupfs(self.cgroup, accounting=_FIGURES).make(self.spec.linux.resources)
         undo.later(self.cgroup.remove)
         self._make_pipes(undo)
         self._check_donors()

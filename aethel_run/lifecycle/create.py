@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from aethel_common import fdsocket
 from aethel_common.linux import processes
@@ -36,6 +36,9 @@ from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import NOBODY, State
 from aethel_run.status import Status
+
+_UMASK: Final = 0o022
+"""What is made for mounts and as a working directory must be open to every user, whatever our caller's is."""
 
 NOTHING_TO_RUN = Process(cwd="/")
 """A container can be made without a process; it is `start` that needs one."""
@@ -142,6 +145,7 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
     def body() -> NoReturn:
         ours.close()  # or its end of file, the parent's death, would never be seen
         processes.set_process_name("aethel:init")
+        os.umask(_UMASK)
         init.run(given)
 
     cgroup_fd = options.cgroup.open() if options.cgroup is not None else None
