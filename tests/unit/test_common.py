@@ -93,6 +93,16 @@ def test_a_message_carries_descriptors() -> None:
         os.close(fd)
 
 
+def test_the_last_words_of_one_who_has_not_read_everything_arrive() -> None:
+    one, other = fdsocket.pair()
+    with one:
+        with other:
+            fdsocket.send(one, b"never read")
+            fdsocket.send(other, b"last words")
+        assert fdsocket.receive(one) == (b"last words", [])
+        assert fdsocket.receive(one) == (b"", [])
+
+
 def test_a_socket_may_have_a_long_path(tmp_path: Path) -> None:
     path = tmp_path / ("d" * 100) / "s"
     path.parent.mkdir()
