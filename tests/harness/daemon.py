@@ -51,6 +51,8 @@ class Daemon:
         number = int(self.token, 16)
         self.subnet = f"10.{200 + number % 50}.{number // 50 % 256}.0/24"
         self.cgroup = f"aethel-test-{self.token}"
+        self.flags: dict[str, str] = {}
+        """Further settings, for the next start."""
         self.process: subprocess.Popen[bytes] | None = None
         if build:
             recipes.build("demo-alpine", CACHE, lambda stage, done, total: None)
@@ -69,6 +71,7 @@ class Daemon:
             "subnet": self.subnet,
             "cgroup-parent": self.cgroup,
             "log-level": "debug",
+            **self.flags,
         }
         return [str(BIN / "aethel-d"), *(f"--{name}={value}" for name, value in flags.items())]
 
