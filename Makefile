@@ -25,9 +25,9 @@ lint: $(VENV)/dev  ## Format, lint, types and import contract.
 unit: $(VENV)/dev  ## Tests that need no root.
 	$(BIN)/pytest tests/unit
 
-host: $(VENV)/dev  ## Tests with real namespaces on this kernel.
+host: $(VENV)/dev $(VENV)/installed  ## Tests with real namespaces on this kernel, and of the OCI runtime command.
 	@tools/system-packages test
-	$(BIN)/pytest tests/host
+	$(BIN)/pytest tests/host tests/oci
 
 e2e: $(VENV)/dev $(VENV)/installed  ## Tests that drive the installed commands against a real daemon.
 	@tools/system-packages test

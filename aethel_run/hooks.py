@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
 import msgspec
@@ -28,6 +28,15 @@ def run_all(name: str, hooks: Iterable[Hook], state: State, *, directory: str | 
     """One after the other, in the document's order. Raises AethelError for the first that fails, TimedOut."""
     for index, hook in enumerate(hooks):
         _run(f"hook {name}[{index}] {hook.path}", hook, state, directory or state.bundle)
+
+
+def run_each(name: str, hooks: Iterable[Hook], state: State, warn: Callable[[str], None]) -> None:
+    """All of them, whatever becomes of those before: `warn` is told of each that fails."""
+    for index, hook in enumerate(hooks):
+        try:
+            _run(f"hook {name}[{index}] {hook.path}", hook, state, state.bundle)
+        except AethelError as error:
+            warn(error.message)
 
 
 def _run(what: str, hook: Hook, state: State, directory: str) -> None:

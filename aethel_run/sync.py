@@ -29,11 +29,15 @@ from aethel_run.spec.state import State
 
 
 class Go(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The maps are written; descriptors: the rootfs, then the sources of the bind mounts in `binds`' order."""
+    """The maps are written; descriptors: the rootfs, then the sources of the bind mounts in `binds`' order.
+
+    What the parent has no privilege to open, init opens itself: the rootfs by `own_root`, and binds that are not listed.
+    """
 
     process: Process
     binds: tuple[int, ...]
     """Indices into spec.mounts."""
+    own_root: str = ""
     state: State
     """What hooks inside are told; its pid is the one that the host knows."""
 

@@ -20,12 +20,15 @@ _DELEGATED: Final = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 
 
 def mount_point() -> Path:
-    """Where cgroup2 is mounted: /sys/fs/cgroup, or beside the v1 hierarchies. Raises Unsupported. man 5 proc"""
+    """Where cgroup2 is mounted: /sys/fs/cgroup, or beside the v1 hierarchies. Raises Unsupported. man 5 proc
+
+    The topmost one that can be reached: another mount may have been put over it.
+    """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            left, _, right = line.partition(" - ")
-            if right.startswith("cgroup2 "):
-                return Path(left.split()[4])
+        found = [line.split()[4] for line in file if line.partition(" - ")[2].startswith("cgroup2 ")]
+    for path in reversed(found):
+        if os.path.exists(f"{path}/cgroup.controllers"):
+            return Path(path)
     raise Unsupported("no cgroup2 file system is mounted", hint="mount -t cgroup2 none /sys/fs/cgroup")
 
 

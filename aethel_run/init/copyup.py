@@ -15,6 +15,8 @@ from typing import Final
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK: Final = 1 << 20
+_LABEL: Final = "security.selinux"
+"""Not of the file, but of where it is: the policy's, or linux.mountLabel."""
 
 Links = dict[tuple[int, int], str]
 """Files with more than one name, by device and inode: where the first of them went, from the top of the copy."""
@@ -74,6 +76,8 @@ def _copy_top(source_fd: int, target_fd: int) -> None:
 
 def _copy_attributes(source: str, target: str) -> None:
     for name in os.listxattr(source, follow_symlinks=False):
+        if name == _LABEL:
+            continue
         try:
             os.setxattr(target, name, os.getxattr(source, name, follow_symlinks=False), follow_symlinks=False)
         except OSError as error:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, NoReturn
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError
 from aethel_run import sync
+from aethel_run.init import trees
 from aethel_run.init.context import Init
 from aethel_run.init.plan import JOIN_STEPS, SETUP_STEPS, START_STEPS
 from aethel_run.init.step import Failure, run_steps
+from aethel_run.init.steps import root
 from aethel_run.spec.config import Spec
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def _await_go(given: Birthright) -> Init | None:
         return None
     go = sync.to_init(message)
     assert isinstance(go, sync.Go)
-    rootfs_fd, *source_fds = fds or [-1]
+    rootfs_fd, *source_fds = [_open_own_root(go.own_root), *fds] if go.own_root else fds or [-1]
     sources: Mapping[int, int] = dict(zip(go.binds, source_fds, strict=True))
     return Init(
         spec=given.spec,
@@ -91,6 +93,14 @@ def _await_go(given: Birthright) -> Init | None:
         new_keyring=given.new_keyring,
         preserved_fds=given.preserved_fds,
     )
+
+
+def _open_own_root(path: str) -> int:
+    """The user namespace gives the privilege for it that the parent lacks."""
+    try:
+        return trees.clone(path, recursive=True)
+    except OSError as error:
+        raise Failure(root.attach_rootfs, error) from error
 
 
 def _await_start(given: Birthright) -> socket.socket:

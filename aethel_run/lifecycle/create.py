@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NoReturn
@@ -50,6 +51,8 @@ class CreateOptions:
 
     open_rootfs: Callable[[int | None], int]
     """Given the container's user namespace (or None), the descriptor of a detached mount for the root."""
+    rootfs: str = ""
+    """Its path, for init to open where we have no privilege to (rootless)."""
     bundle: str = "/"
     """Where relative sources of bind mounts begin."""
     clone_source: Clone = trees.clone
@@ -175,18 +178,36 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
     fds: list[int] = []
     try:
         options.namespaces_ready(child.pid)
-        fds.append(options.open_rootfs(userns_fd))
-        process = options.final_process(fds[0], process)
+        rootfs_fd = _open_rootfs(options, userns_fd)
+        if rootfs_fd is not None:
+            fds.append(rootfs_fd)
+            process = options.final_process(rootfs_fd, process)
         sources = open_sources(spec, userns_fd, options.bundle, options.clone_source)
         fds.extend(sources.values())
         if options.stdio is not None:
             stdio.give(options.stdio, process, spec.linux)
-        conversation.send_go(sock, sync.Go(process=process, binds=tuple(sources), state=state), fds)
+        conversation.send_go(sock, _go(process, sources, state, options, rootfs_fd), fds)
     finally:
         for fd in fds:
             os.close(fd)
         if userns_fd is not None:
             os.close(userns_fd)
+
+
+def _open_rootfs(options: CreateOptions, userns_fd: int | None) -> int | None:
+    try:
+        return options.open_rootfs(userns_fd)
+    except PermissionError as error:
+        if error.errno == errno.EPERM and options.rootfs:
+            return None
+        raise
+
+
+def _go(
+    process: Process, sources: Mapping[int, int], state: State, options: CreateOptions, rootfs_fd: int | None
+) -> sync.Go:
+    own_root = options.rootfs if rootfs_fd is None else ""
+    return sync.Go(process=process, binds=tuple(sources), own_root=own_root, state=state)
 
 
 def _move_links(pid: int, spec: Spec) -> None:

@@ -43,7 +43,7 @@ class JoinOptions:
 
     stdio: tuple[int, int, int] | None = (0, 1, 2)
     preserved_fds: int = 0
-    final_process: Callable[[int, Process], Process] = lambda root_fd, process: process
+    final_process: Callable[[int, Process], Process] | None = None
     """The last word on what runs, with a descriptor of the container's root."""
 
 
@@ -111,12 +111,13 @@ def _prepare(container: Container, process: Process, options: JoinOptions, child
     """What it cannot do for itself once it is inside."""
     affinity.set_final(child.pid, process)
     attributes.give(child.pid, process)
-    # Through the child: it is in the container's mount namespace, and cannot end under our hands.
-    root_fd = os.open(f"/proc/{child.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        process = options.final_process(root_fd, process)
-    finally:
-        os.close(root_fd)
+    if options.final_process is not None:
+        # Through the child: it is in the container's mount namespace, and cannot end under our hands.
+        root_fd = os.open(f"/proc/{child.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            process = options.final_process(root_fd, process)
+        finally:
+            os.close(root_fd)
     if options.stdio is not None:
         stdio.give(options.stdio, process, container.spec.linux)
     return process

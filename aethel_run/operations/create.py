@@ -100,6 +100,7 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
             spec,
             CreateOptions(
                 open_rootfs=open_directory(rootfs),
+                rootfs=rootfs,
                 bundle=str(bundle),
                 cgroup=cgroup,
                 state=state,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from aethel_common.errors import AethelError, TimedOut, WrongState
+from aethel_common.errors import TimedOut, WrongState
 from aethel_common.process import await_end
 from aethel_run.operations import kill
 from aethel_run.state import Container
@@ -28,22 +28,19 @@ def delete(container: Container, warn: Callable[[str], None], *, force: bool = F
             if not force:
                 raise WrongState(f"cannot delete container {container.id} that is not stopped: {container.status}")
             _end(container)
-        run_hooks = _poststop(container)  # read before the directory goes
+        run_hooks = _poststop(container, warn)  # read before the directory goes
         _remove_cgroup(container)
         container.forget()
-    try:
-        run_hooks()
-    except AethelError as error:
-        warn(error.message)
+    run_hooks()
 
 
-def _poststop(container: Container) -> Callable[[], None]:
+def _poststop(container: Container, warn: Callable[[str], None]) -> Callable[[], None]:
     if not container.record.has_poststop:
         return lambda: None
     from aethel_run import hooks  # rarely needed, and a document to be read
 
     due, state = container.spec.hooks.poststop, container.state(Status.STOPPED)
-    return lambda: hooks.run_all("poststop", due, state)
+    return lambda: hooks.run_each("poststop", due, state, warn)
 
 
 def _end(container: Container) -> None:

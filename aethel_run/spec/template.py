@@ -112,5 +112,6 @@ def rootless_spec() -> Spec:
         namespaces=(*base.linux.namespaces, Namespace(type=NamespaceType.USER)),
         uid_mappings=(IdMapping(container_id=0, host_id=os.geteuid(), size=1),),
         gid_mappings=(IdMapping(container_id=0, host_id=os.getegid(), size=1),),
+        resources=Resources(),
     )
     return msgspec.structs.replace(base, mounts=mounts, linux=linux)

@@ -28,6 +28,7 @@ class Runtime:
         self.bundle = self.directory / "bundle"
         self.rootfs = self.bundle / "rootfs"
         self.log = self.directory / "log"
+        self.command = [RUNTIME]
         self.prefix = f"oci{secrets.token_hex(3)}"
         self._make_rootfs()
         self.spec = self._default_spec()
@@ -55,7 +56,7 @@ class Runtime:
         (self.bundle / "config.json").write_text(json.dumps(self.spec))
 
     def __call__(self, *arguments: str, stdin: bytes = b"", **how: Any) -> Completed:
-        command = [RUNTIME, "--root", str(self.root), *arguments]
+        command = [*self.command, "--root", str(self.root), *arguments]
         # To a file, not a pipe: what the container inherits must not keep us waiting for its end.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             done = subprocess.run(command, input=stdin, stdout=out, stderr=err, timeout=60, check=False, **how)

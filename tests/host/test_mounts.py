@@ -439,6 +439,22 @@ def test_selinux_labels_need_selinux(bundle: Bundle) -> None:
         pass
 
 
+@pytest.mark.parametrize("users", [False, True])
+def test_selinux_labels_are_those_of_the_document(bundle: Bundle, users: bool) -> None:
+    """config-linux.md#mount-label: the context for the mounts in the container; proc and sysfs keep their own."""
+    if not Path("/sys/fs/selinux/enforce").exists():
+        pytest.skip("SELinux is not in force here")
+    own = os.getxattr(bundle.rootfs, "security.selinux").rstrip(b"\0")
+    label = own + b":c0,c1"
+    entries = [mount("/x"), mount("/y", "tmpfs", "tmpfs", "silent"), mount("/z", "tmpfs", "tmpfs", "tmpcopyup")]
+    with bundle.created(changes={"linux.mountLabel": label.decode(), "mounts+": entries}, users=users) as container:
+        root = f"/proc/{container.pid}/root"
+        for name in ("x", "y", "z", "dev", "dev/shm", "dev/pts", *([] if users else ["dev/mqueue"])):
+            assert os.getxattr(f"{root}/{name}", "security.selinux").rstrip(b"\0") == label, name
+        for name in ("proc", "sys", "."):
+            assert os.getxattr(f"{root}/{name}", "security.selinux").rstrip(b"\0") != label, name
+
+
 def test_more_binds_than_sixty(bundle: Bundle, tmp_path: Path) -> None:
     """Descriptors travel with one message."""
     entries = [bind(tmp_path, f"/many/{number}") for number in range(120)]
@@ -455,7 +471,7 @@ def test_without_idmap_owners_are_the_hosts(bundle: Bundle, tmp_path: Path) -> N
 
 def test_what_the_parent_may_not_copy_init_copies_itself(bundle: Bundle) -> None:
     """Rootless: only in its own namespaces has it the privilege; on a host with shared mounts, with all attributes."""
-    source = Path(tempfile.mkdtemp(prefix="aethel-source-", dir="/tmp"))
+    source = Path(tempfile.mkdtemp(prefix="aethel-source-"))
     try:
         source.chmod(0o755)
         (source / "file").write_text("text")

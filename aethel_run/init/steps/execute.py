@@ -81,7 +81,8 @@ def _explain(path: str, error: OSError) -> NoReturn:
             raise CommandNotFound(f"{path}: its interpreter {missing} is not in the image") from error
         raise CommandNotFound(f"{path}: no such file or directory in the container") from error
     if os.path.isdir(path):
-        raise CannotExecute(f"{path}: is a directory") from error
+        # With the kernel's own words too: callers of a runtime look for them.
+        raise CannotExecute(f"{path}: permission denied: is a directory") from error
     if error.errno == errno.ENOEXEC:
         raise CannotExecute(f"{path}: is neither a program of this architecture nor a script with #!") from error
     raise CannotExecute(f"{path}: {(error.strerror or str(error)).lower()}") from error
