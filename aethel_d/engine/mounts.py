@@ -27,6 +27,7 @@ _TMPFS_VALUES: Final = {
     "gid": r"[0-9]{1,9}",
 }
 _KERNEL_S_OWN: Final = ("/proc", "/sys")
+_OURS: Final = frozenset({"/dev", "/dev/pts", "/dev/mqueue"})
 
 
 def kernel_mounts(base: tuple[Mount, ...], container: Container, *, shm: str, has_mqueue: bool) -> tuple[Mount, ...]:
@@ -82,8 +83,8 @@ def _tmpfs(path: str, options: str) -> Mount:
         raise InvalidArgument(f"{where}: not an absolute path below the root, without a slash at its end")
     if {".", ".."} & set(path.split("/")):
         raise InvalidArgument(f"{where}: has . or .. in it")
-    if any(path == own or path.startswith(f"{own}/") for own in _KERNEL_S_OWN):
-        raise InvalidArgument(f"{where}: nothing may be mounted over what the kernel shows there")
+    if path in _OURS or any(path == own or path.startswith(f"{own}/") for own in _KERNEL_S_OWN):
+        raise InvalidArgument(f"{where}: a container cannot do without what is there")
     words = tuple(word for word in options.split(",") if word)
     for word in words:
         _check_word(word, where)

@@ -77,9 +77,10 @@ def spec(container: Container, place: Place) -> Spec:
         process=_process(base.process, container),
         mounts=(
             *mounts.kernel_mounts(base.mounts, container, shm=place.shm, has_mqueue=place.has_mqueue),
+            # Before what goes into single files, which may be in one of them.
+            *mounts.tmpfs_mounts(config.kernel.tmpfs),
             *_device_mounts(container, place.devices),
             *_etc_mounts(container, place.etc),
-            *mounts.tmpfs_mounts(config.kernel.tmpfs),
         ),
         linux=_linux(base.linux, container, place),
         annotations=dict(config.annotations),

@@ -45,6 +45,16 @@ def test_settings_take_effect_together(daemon: Daemon) -> None:
     assert detail["Config"]["Domainname"] == "example.org"
 
 
+def test_a_tmpfs_lies_below_the_files_that_we_bring(daemon: Daemon) -> None:
+    done = daemon.shell(
+        "ls /etc; wc -l < /etc/hosts; df -k /dev/shm | tail -n 1", "--tmpfs", "/etc", "--tmpfs", "/dev/shm:size=2m"
+    )
+    lines = done.out.splitlines()
+    assert lines[:3] == ["hostname", "hosts", "resolv.conf"]
+    assert int(lines[3]) > 1
+    assert lines[4].split()[1] == "2048"
+
+
 def test_annotations_are_in_the_document_and_labels_are_not(daemon: Daemon) -> None:
     """CVE-2026-53488 was a label that a lower layer took for an order."""
     name = daemon.detached("sleep 100", "--annotation", "a=b", "--label", "c=d")
