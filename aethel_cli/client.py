@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import grpc
 
@@ -22,7 +21,7 @@ class Daemon:
 
     def __init__(self, socket: str) -> None:
         self.socket = socket
-        self._channel = endpoint.channel(Path(socket))
+        self._channel = endpoint.channel(socket)
         self.stub = AethelServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:

@@ -24,6 +24,13 @@ def age(nanoseconds: int) -> str:
     return _count(seconds, "second") if seconds else "Less than a second"
 
 
+def json(document: object, *, indent: int | None = None) -> str:
+    """For programs."""
+    from json import dumps  # a millisecond that most commands need not spend
+
+    return dumps(document, indent=indent)
+
+
 def size(count: int) -> str:
     """`4.1MB`: decimal units."""
     value = float(count)

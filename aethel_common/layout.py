@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from aethel_common.address import DEFAULT_SOCKET
+
 DEFAULT_STATE = Path("/var/lib/aethelred")
 DEFAULT_RUN = Path("/run/aethelred")
 DEFAULT_CACHE = Path("/var/cache/aethelred")
-DEFAULT_SOCKET = Path("/run/aethelred.sock")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class Layout:
     state: Path = DEFAULT_STATE
     run: Path = DEFAULT_RUN
     cache: Path = DEFAULT_CACHE
-    socket: Path = DEFAULT_SOCKET
+    socket: Path = Path(DEFAULT_SOCKET)
 
     @property
     def content(self) -> Path:

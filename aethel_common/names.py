@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import signal
 from collections.abc import Iterable
 
@@ -29,7 +29,7 @@ _SAXONS = (
 
 def new_id() -> str:
     """A container id: 64 hexadecimal characters."""
-    return secrets.token_hex(32)
+    return os.urandom(32).hex()
 
 
 def short(container_id: str) -> str:
@@ -39,6 +39,8 @@ def short(container_id: str) -> str:
 
 def made_up(taken: Iterable[str]) -> str:
     """A name such as `brave_wulfstan` that is not among `taken`."""
+    import secrets  # by the daemon only: a command, which checks names, need not load all of hashlib
+
     used = set(taken)
     while True:
         name = f"{secrets.choice(_QUALITIES)}_{secrets.choice(_SAXONS)}"

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from aethel_common.address import DEFAULT_SOCKET
 from aethel_common.errors import InvalidArgument
-from aethel_common.layout import DEFAULT_CACHE, DEFAULT_RUN, DEFAULT_SOCKET, DEFAULT_STATE, Layout
+from aethel_common.layout import DEFAULT_CACHE, DEFAULT_RUN, DEFAULT_STATE, Layout
 
 DEFAULT_FILE: Final = Path("/etc/aethelred.toml")
 ID_RANGE_START: Final = 524288
@@ -25,7 +26,7 @@ class DaemonConfig:
     state_root: str = str(DEFAULT_STATE)
     run_root: str = str(DEFAULT_RUN)
     cache_root: str = str(DEFAULT_CACHE)
-    socket: str = str(DEFAULT_SOCKET)
+    socket: str = DEFAULT_SOCKET
     socket_group: str = "aethel"
     bridge: str = "aethel0"
     subnet: str = "172.29.0.0/16"

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from pyroute2 import IPRoute
-
-from aethel_net import netns
+from aethel_net import netns, rtnetlink
 
 
 def up(netns_fd: int) -> None:
-    """Bring `lo` up in that namespace."""
-
-    def configure() -> None:
-        with IPRoute() as ip:
-            netns.up_loopback(ip)
-
-    netns.inside(netns_fd, configure)
+    """Bring `lo` up in that namespace. Raises AethelError."""
+    netns.inside(netns_fd, lambda: rtnetlink.send([rtnetlink.link_up(rtnetlink.LOOPBACK_INDEX)]))

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from pyroute2 import IPRoute
-
 from aethel_common.linux import namespaces
 from aethel_common.linux.namespaces import CloneFlags
 
@@ -35,8 +33,3 @@ def inside(netns_fd: int, function: Callable[[], T]) -> T:
     if failures:
         raise failures[0]
     return results[0]
-
-
-def up_loopback(ip: IPRoute) -> None:
-    """Bring `lo` up; it is always the first link."""
-    ip.link("set", index=1, state="up")

@@ -14,7 +14,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from aethel_common.errors import AethelError, Unsupported
-from aethel_net import firewall, netns
+from aethel_net import firewall, netns, rtnetlink
 from aethel_net.model import Bridge, Endpoint
 
 log = logging.getLogger(__name__)
@@ -90,12 +90,15 @@ class Network:
 
 
 def _configure(endpoint: Endpoint) -> None:
-    with IPRoute() as ip:
-        netns.up_loopback(ip)
-        index = ip.link_lookup(ifname="eth0")[0]
-        ip.addr("add", index=index, address=str(endpoint.ip_address), prefixlen=endpoint.prefix_length)
-        ip.link("set", index=index, state="up")
-        ip.route("add", dst="default", gateway=str(endpoint.gateway), family=socket.AF_INET)
+    index = socket.if_nametoindex("eth0")
+    rtnetlink.send(
+        [
+            rtnetlink.link_up(rtnetlink.LOOPBACK_INDEX),
+            rtnetlink.add_address(index, endpoint.ip_address, endpoint.prefix_length),
+            rtnetlink.link_up(index),
+            rtnetlink.add_default_route(endpoint.gateway),
+        ]
+    )
 
 
 @contextmanager

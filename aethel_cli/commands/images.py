@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import Any
 
 import click
 
+from aethel_cli import render
 from aethel_cli.client import Daemon, connect, errors, pb
 from aethel_cli.render import age, size, table
 
@@ -66,7 +66,7 @@ def images(host: str, quiet: bool, form: str) -> None:
             click.echo(each.digest)
     elif form == "json":
         for each in found.images:
-            click.echo(json.dumps({"Name": each.name, "Digest": each.digest, "Size": each.size}))
+            click.echo(render.json({"Name": each.name, "Digest": each.digest, "Size": each.size}))
     else:
         now = time.time_ns()
         rows = [(i.name, i.digest[7:19], age(now - i.created_at) + " ago", size(i.size)) for i in found.images]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from aethel_cli import render
 from aethel_cli.client import Daemon, connect, errors, pb
 from aethel_cli.hostconfig import host_config
 from aethel_cli.render import age, table
@@ -38,7 +38,7 @@ def ps(host: str, everything: bool, quiet: bool, last: int | None, latest: bool,
             click.echo(each.id if no_trunc else each.id[:12])
     elif form == "json":
         for each in found:
-            click.echo(json.dumps(_as_json(each)))
+            click.echo(render.json(_as_json(each)))
     else:
         head = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "IP", "NAMES")
         click.echo(table(head, [_row(each, no_trunc) for each in found]), nl=False)
@@ -166,7 +166,7 @@ def inspect(host: str, containers: tuple[str, ...]) -> int:
             except AethelError as error:
                 click.echo(f"aethel: {error}", err=True)
                 code = 1
-    click.echo(json.dumps(found, indent=4))
+    click.echo(render.json(found, indent=4))
     return code
 
 

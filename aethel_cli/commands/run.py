@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -160,4 +159,5 @@ def _create_once(daemon: Daemon, request: pb.CreateContainerRequest) -> pb.Creat
 
 def _write_cidfile(path: str, container_id: str) -> None:
     if path:
-        Path(path).write_text(container_id)
+        with open(path, "w") as file:
+            file.write(container_id)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import platform
-from importlib.metadata import version as installed
 from typing import Any
 
 import click
 
+from aethel_cli import render
 from aethel_cli.client import connect, pb
 
 _FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -19,6 +18,8 @@ _FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), 
 @click.pass_obj
 def version(host: str, form: str) -> None:
     """Show the versions of both ends."""
+    from importlib.metadata import version as installed  # it reads mail headers: 11 ms, for this command alone
+
     client = {"Version": installed("aethelred"), "PythonVersion": platform.python_version()}
     if form == "text":
         _print({"Client": client})
@@ -35,7 +36,7 @@ def version(host: str, form: str) -> None:
     if form == "text":
         _print({"Server": server})
     else:
-        click.echo(json.dumps({"Client": client, "Server": server}, indent=4))
+        click.echo(render.json({"Client": client, "Server": server}, indent=4))
 
 
 @click.command()
@@ -66,7 +67,7 @@ def info(host: str, form: str) -> None:
             {"Name": each.name, "Available": each.available, "Detail": each.detail} for each in answer.features
         ]
         facts["Warnings"] = list(answer.warnings)
-        click.echo(json.dumps(facts, indent=4))
+        click.echo(render.json(facts, indent=4))
         return
     facts["Features"] = {
         each.name: ("yes" if each.available else "NO") + (f" ({each.detail})" if each.detail else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from aethel_common.errors import InvalidArgument
 
@@ -14,7 +13,8 @@ def environment(files: Iterable[str], entries: Iterable[str]) -> list[str]:
     lines: list[str] = []
     for name in files:
         try:
-            text = Path(name).read_text()
+            with open(name) as file:
+                text = file.read()
         except OSError as error:
             raise InvalidArgument(f"{name}: {error.strerror}") from error
         except UnicodeDecodeError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -86,7 +85,7 @@ def _split(text: str) -> tuple[str, str]:
 
 def _read(name: str) -> str:
     try:
-        with Path(name).open("rb") as file:
+        with open(name, "rb") as file:
             data = file.read(_MOST + 1)
         text = data.decode()
     except (OSError, ValueError) as error:

@@ -70,14 +70,12 @@ def clone3(flags: CloneFlags, cgroup_fd: int | None = None) -> tuple[int, int]:
     """Fork into new namespaces (and a cgroup): (0, -1) in the child, (pid, pidfd) in the parent. man 2 clone3
 
     Only for a process with one thread: the child gets a copy of this one thread and of every lock as it stood. With
-    PARENT the child is its caller's sibling, and tells their parent of its end as the caller does.
+    PARENT it becomes a child of the caller's parent, which then is the one to reap it.
     """
     pidfd = ctypes.c_int(-1)
-    arguments = _CloneArgs(
-        flags=flags | CloneFlags.PIDFD,
-        pidfd=ctypes.addressof(pidfd),
-        exit_signal=0 if flags & CloneFlags.PARENT else int(signal.SIGCHLD),
-    )
+    # A sibling has our own exit signal; the kernel refuses another.
+    exit_signal = 0 if flags & CloneFlags.PARENT else int(signal.SIGCHLD)
+    arguments = _CloneArgs(flags=flags | CloneFlags.PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
     if cgroup_fd is not None:
         arguments.flags |= CloneFlags.INTO_CGROUP
         arguments.cgroup = cgroup_fd

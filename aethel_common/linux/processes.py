@@ -9,6 +9,7 @@ from typing import Final
 
 from aethel_common.linux._libc import Syscall
 
+_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_KEEPCAPS: Final = 8
 _PR_SET_NAME: Final = 15
@@ -51,6 +52,11 @@ def set_process_name(name: str) -> None:
     """What `ps -o comm` shows: up to 15 bytes. PR_SET_NAME"""
     _prctl_name.value = os.fsencode(name)[:15]
     _prctl(_PR_SET_NAME, ctypes.addressof(_prctl_name), 0, 0, 0)
+
+
+def die_with_parent() -> None:
+    """Have the kernel send us SIGKILL when our parent ends; children do not inherit it. PR_SET_PDEATHSIG"""
+    _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def set_no_new_privs() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import grpc
 
 API_VERSION = "1"
@@ -18,7 +16,7 @@ _OPTIONS = [
 ]
 
 
-def channel(socket: Path) -> grpc.Channel:
+def channel(socket: str) -> grpc.Channel:
     """A channel to the daemon; connects when first used."""
     return grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS)
 

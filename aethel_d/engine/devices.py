@@ -18,6 +18,8 @@ _ELSEWHERE: Final = frozenset({"pts", "shm", "fd", "mqueue", "hugepages"})
 """Directories of /dev that hold no devices of the host's, or that a container has to itself."""
 _TERMINALS: Final = frozenset({"/dev/console", "/dev/ptmx"})
 """A container has its own."""
+_MOST_NODES: Final = 200
+"""Each is a descriptor for its init, and one message carries no more than 253 of them (SCM_MAX_FD)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,16 @@ def make_nodes(
 ) -> tuple[HostDevice, ...]:
     """Nodes in `directory` for a container with a user namespace, owned there as they are on the host.
 
-    What belongs to an id that the container does not have belongs to its root.
+    What belongs to an id that the container does not have belongs to its root. Raises InvalidArgument for too many.
     """
+    found = tuple(devices)
+    if len(found) > _MOST_NODES:
+        raise InvalidArgument(
+            f"{len(found)} devices are more than a container with a user namespace can have", hint="--userns host"
+        )
     directory.mkdir(mode=0o700)
     made = []
-    for number, each in enumerate(devices):
+    for number, each in enumerate(found):
         path = directory / str(number)
         kind = stat.S_IFBLK if each.device.type is DeviceType.BLOCK else stat.S_IFCHR
         os.mknod(path, kind | 0o600, os.makedev(each.device.major, each.device.minor))

@@ -70,6 +70,7 @@ class Launcher:
                 os.environ,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
                     (os.POSIX_SPAWN_DUP2, theirs.fileno(), SOCKET_FD),
                 ],
                 setsigmask=(),

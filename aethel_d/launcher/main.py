@@ -1,13 +1,14 @@
-"""The launcher's whole life: receive a launch, fork a monitor, receive the next.
+"""The launcher's whole life: fork a monitor, hand it the next launch, fork the next.
 
-Everything a monitor needs is imported here, before the fork, so that a fork is all it costs (about 1 ms) and its pages
-are shared.
+Everything a monitor needs is imported here, before the fork, so that its pages are shared. The fork comes before the
+launch: it and what a process does first of all (some 3 ms together) are over when a container is wanted.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import socket
 import sys
@@ -15,7 +16,6 @@ import sys
 from aethel_common import fdsocket
 from aethel_common.linux import processes
 from aethel_d.monitor import main as monitor
-from aethel_d.monitor import protocol
 from aethel_run.seccomp import compile as _  # noqa: F401 -- used by every monitor, and imported late by who may do without
 
 SOCKET_FD = 3
@@ -23,27 +23,41 @@ SOCKET_FD = 3
 
 
 def serve(sock: socket.socket) -> None:
-    """Fork a monitor for each launch, until the daemon's end is closed."""
+    """Keep a monitor standing by, and hand it the next launch, until the daemon's end is closed."""
     while True:
+        standby = _fork_monitor(sock)
         message, fds = fdsocket.receive(sock)
         if not message:
             return
-        if os.fork() == 0:
-            sock.close()
-            _become_monitor(message, fds[0])
+        try:
+            fdsocket.send(standby, message, fds)
+        except BrokenPipeError:  # somebody killed it
+            standby = _fork_monitor(sock)
+            fdsocket.send(standby, message, fds)
         for fd in fds:
             os.close(fd)
+        # A fork would be in the way of the container that is being made now; unless the next launch is here already.
+        select.select([sock, standby], [], [])
+        standby.close()
 
 
-def _become_monitor(message: bytes, conversation_fd: int) -> None:
+def _fork_monitor(sock: socket.socket) -> socket.socket:
+    """A monitor that waits for a launch; what is sent to the socket is its launch, and the socket ends with the set-up."""
+    ours, theirs = fdsocket.pair()
+    with theirs:
+        if os.fork() == 0:
+            sock.close()
+            ours.close()
+            _become_monitor(theirs)
+    return ours
+
+
+def _become_monitor(launches: socket.socket) -> None:
     """Never returns: the launcher's loop must not run twice."""
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        launch = protocol.from_daemon(message)
-        assert isinstance(launch, protocol.Launch)
-        with socket.socket(fileno=conversation_fd) as conversation:
-            code = monitor.run(launch, conversation)
+        code = monitor.run(launches)
     finally:
         os._exit(code)
 
@@ -55,7 +69,9 @@ def main() -> None:
     processes.set_process_name("aethel:launcher")
     # The kernel reaps monitors for us; a launcher that waited would have to be told when.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # For the monitors: set here, it costs none of them the pages that it writes to.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     gc.collect()
     gc.disable()  # a collection in a forked monitor would touch, and so copy, every page
     gc.freeze()

@@ -1,31 +1,33 @@
-"""What the daemon and a monitor say to each other.
+"""What the daemon and a container's processes say to each other.
 
 While a container starts, over the conversation socket that came with the launch:
 
-    daemon                              monitor
+    daemon                              creator
     ------                              -------
-    Launch (through the launcher) --->  forked
-              <---------------------    Hello                  who I am
+    Launch (through the launcher) --->  wakes up
+              <---------------------    Hello                  who the monitor is
               <---------------------    Cloned + netns fd      (only with a network of its own)
     attach the veth                     mount the root, run the set-up steps
-    Wired ------------------------->
-              <---------------------    Created                monitor.sock listens from here on
+    Wired ------------------------->    hand over to the monitor
+              <---------------------    Created                monitor.sock is answered from here on
     connect, Watch, Attach
     Start -------------------------->   open the gate
               <---------------------    Running | Failed
 
-A daemon that dies before Start closes the socket, and the monitor undoes everything. Failed may come at any time;
-the monitor has then undone its part and ends. After Running the conversation is over; whoever wants more connects to
-monitor.sock, where a message starts with one byte: `J` for a document below, `0` stdin, `1` stdout, `2` stderr for bytes.
+A daemon that dies before Start closes the socket, and the creator undoes everything. Failed may come at any time; the
+creator has then undone its part, and both end. After Running the conversation is over; whoever wants more connects to
+the monitor at monitor.sock, where a message starts with one byte: `J` for a document below, `0` stdin, `1` stdout, `2`
+stderr for bytes.
 """
 
 from __future__ import annotations
 
+import socket
 from typing import Final
 
 import msgspec
 
-from aethel_common import errors
+from aethel_common import errors, fdsocket
 from aethel_common.errors import AethelError
 
 VERSION: Final = 1
@@ -207,6 +209,14 @@ to_client = msgspec.json.Decoder(ToClient).decode
 def encode(message: Message) -> bytes:
     """For the conversation."""
     return _encode(message)
+
+
+def tell(conversation: socket.socket, message: Message) -> None:
+    """Say it to the daemon, if it is still there: whoever comes next reads run.json and exit.json."""
+    try:
+        fdsocket.send(conversation, encode(message))
+    except OSError:
+        pass
 
 
 def control(message: Message) -> bytes:

@@ -36,12 +36,6 @@ class Pipes:
         for fd in self.inside:
             os.close(fd)
 
-    def close_outside(self) -> None:
-        """Nobody will read or write."""
-        for fd in (self.stdin, self.stdout, self.stderr):
-            if fd is not None:
-                os.close(fd)
-
 
 class Output:
     """A stream out of the container; owns its descriptor, which is closed at the end of file."""

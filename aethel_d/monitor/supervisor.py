@@ -14,9 +14,10 @@ from aethel_common.errors import WrongState
 from aethel_common.linux import processes
 from aethel_d.monitor import protocol
 from aethel_d.monitor.clients import Client
+from aethel_d.monitor.handover import Handover
 from aethel_d.monitor.logfile import LogFile
 from aethel_d.monitor.loop import Loop
-from aethel_d.monitor.streams import Input, Output, Pipes
+from aethel_d.monitor.streams import Input, Output
 
 _STREAM_BYTE: Final = (protocol.STDOUT, protocol.STDERR)
 
@@ -30,15 +31,12 @@ class Supervisor:
     def __init__(
         self,
         *,
-        pidfd: int,
-        listener: socket.socket,
+        handover: Handover,
         log: LogFile,
-        pipes: Pipes | None,
-        console_fd: int | None,
         on_exit: Callable[[os.waitid_result], None],
     ) -> None:
-        self._pidfd = pidfd
-        self._console_fd = console_fd
+        self._pidfd = handover.pidfd
+        self._console_fd = handover.console
         self._log = log
         self._on_exit = on_exit
         self._clients: list[Client] = []
@@ -46,13 +44,13 @@ class Supervisor:
         self.loop = Loop()
         self._outputs: list[Output] = []
         self._input: Input | None = None
-        if console_fd is not None:
-            self._use_terminal(console_fd)
-        elif pipes is not None:
-            self._use_pipes(pipes)
-        self._listener = listener
-        listener.setblocking(False)
-        self.loop.add(listener.fileno(), self._accept)
+        if handover.console is not None:
+            self._use_terminal(handover.console)
+        else:
+            self._use_pipes(handover)
+        self._listener = socket.socket(fileno=handover.listener)
+        self._listener.setblocking(False)
+        self.loop.add(handover.listener, self._accept)
 
     def run(self) -> None:
         """Supervise until the container has ended and everyone attached has had its last byte."""
@@ -70,7 +68,9 @@ class Supervisor:
         self._outputs = [Output(os.dup(console_fd), False, self.loop, self._pass_on)]
         self._input = Input(os.dup(console_fd), True, self.loop)
 
-    def _use_pipes(self, pipes: Pipes) -> None:
+    def _use_pipes(self, pipes: Handover) -> None:
+        assert pipes.stdout is not None
+        assert pipes.stderr is not None
         self._outputs = [
             Output(pipes.stdout, False, self.loop, self._pass_on),
             Output(pipes.stderr, True, self.loop, self._pass_on),

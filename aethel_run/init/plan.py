@@ -38,10 +38,10 @@ SETUP_STEPS = (
     devices.create_devices,
     devices.link_devices,
     terminal.open_console,
-    filesystems.make_tmpfs_read_only,
     # While both roots can be reached: the host's hooks find its files, the container's mounts are all there.
     hooks.await_runtime_hooks,
     hooks.run_create_container_hooks,
+    filesystems.make_tmpfs_read_only,
     # While the host's /proc is whole: only then may a user namespace mount a private one to write through.
     hardening.write_sysctls,
     # What is executed from here on is confined.

@@ -71,6 +71,13 @@ class CreateOptions:
     """So many of our descriptors from 3 on become the program's."""
     namespaces_ready: Callable[[int], None] = lambda pid: None
     """Called with init's pid when its namespaces exist and its ids are mapped."""
+    meanwhile: Callable[[], None] = lambda: None
+    """Called while init sets up: for what the caller has to do anyhow."""
+    as_sibling: bool = False
+    """Whether init becomes a child of the caller's parent, which then reaps it: the caller may end first.
+
+    One that joins namespaces stays the caller's child until that ends; the parent must be a subreaper for its sake.
+    """
     final_process: Callable[[int, Process], Process] = lambda root_fd, process: process
     """The last word on what runs, once the image's files can be read through the root's descriptor."""
 
@@ -122,6 +129,7 @@ def create(spec: Spec, options: CreateOptions) -> Created:
         theirs.close()
         state = options.state.at(Status.CREATING, child.pid)
         _prepare(spec, options, child, ours, state)
+        options.meanwhile()
         console_fd = conversation.await_ready(ours, lambda: _run_hooks(spec, state))
         if console_fd is not None:
             undo.later(partial(os.close, console_fd))
@@ -160,6 +168,7 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
                     joins=joined,
                     time_offsets=spec.linux.time_offsets if spec.linux.makes(NamespaceType.TIME) else None,
                     cgroup_fd=cgroup_fd,
+                    as_sibling=options.as_sibling,
                 ),
                 body,
             )

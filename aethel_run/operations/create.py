@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from aethel_common import fdsocket
 from aethel_common.errors import InvalidArgument, NotFound
 from aethel_common.undo import Undo
@@ -22,6 +24,7 @@ from aethel_run.operations import cgroups, console, notify
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
+from aethel_run.spec.mounts import is_bind
 from aethel_run.spec.resources import Resources
 from aethel_run.spec.state import State
 from aethel_run.state import Container, Record, Store
@@ -55,7 +58,7 @@ def prepare(
 ) -> tuple[Container, Created]:
     """As `create`, with the child in hand: `run` waits for it, and in the foreground keeps its terminal's master."""
     document = read_document(bundle)
-    spec = notify.wired(decode(document))
+    spec = _with_absolute_sources(notify.wired(decode(document)), bundle)
     _check_terminal(spec, options, foreground=foreground)
     with Undo() as undo:
         container = store.claim(container_id)
@@ -64,6 +67,15 @@ def prepare(
         created = _make(container, spec, bundle, options, undo)
         undo.keep()
     return container, created
+
+
+def _with_absolute_sources(spec: Spec, bundle: Path) -> Spec:
+    """What is bound is named from the bundle on, wherever who opens it may stand. config.md#mounts"""
+    mounts = tuple(
+        msgspec.structs.replace(mount, source=str(bundle / mount.source)) if is_bind(mount) and mount.source else mount
+        for mount in spec.mounts
+    )
+    return msgspec.structs.replace(spec, mounts=mounts)
 
 
 def read_document(bundle: Path) -> bytes:

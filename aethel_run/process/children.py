@@ -17,5 +17,5 @@ def kill_and_reap(pidfd: int) -> None:
     try:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
-        pass  # reaped before
+        pass  # reaped before, or our parent's child
     os.close(pidfd)

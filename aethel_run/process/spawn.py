@@ -41,6 +41,8 @@ class Birth:
     time_offsets: Mapping[str, TimeOffset] | None = None
     """Of a new time namespace; None for no new one."""
     cgroup_fd: int | None = None
+    as_sibling: bool = False
+    """Our parent's child, not ours; without a stage."""
 
     @property
     def needs_stage(self) -> bool:
@@ -60,7 +62,8 @@ def spawn(birth: Birth, body: Callable[[], NoReturn]) -> Child:
     """A new process that runs `body`. Only for a process with one thread. Raises OSError, AethelError."""
     if birth.needs_stage:
         return _by_stage(birth, body)
-    return Child(*_clone(birth.makes, birth.cgroup_fd, body))
+    flags = birth.makes | CloneFlags.PARENT if birth.as_sibling else birth.makes
+    return Child(*_clone(flags, birth.cgroup_fd, body))
 
 
 def _clone(flags: CloneFlags, cgroup_fd: int | None, body: Callable[[], NoReturn]) -> tuple[int, int]:

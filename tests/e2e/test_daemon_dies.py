@@ -8,7 +8,10 @@ import socket
 import subprocess
 import time
 
+import pytest
+
 from aethel_common import process
+from tests.harness import host
 from tests.harness.daemon import BIN, Daemon
 from tests.harness.host import wait_until
 
@@ -54,6 +57,19 @@ def test_a_killed_launcher_is_replaced(own_daemon: Daemon) -> None:
     assert own_daemon.shell("exit 3").code == 3
     assert own_daemon.info()["LauncherPid"] != launcher
     assert own_daemon.inspect(name)["State"]["Running"]
+
+
+@pytest.mark.parametrize("generation", [1, 2], ids=["monitor", "creator"])
+def test_what_stands_by_is_replaced_when_it_is_killed(own_daemon: Daemon, generation: int) -> None:
+    def child_of(pid: int) -> int:
+        assert wait_until(lambda: host.children(pid))
+        return host.children(pid)[0]
+
+    pid = own_daemon.info()["LauncherPid"]
+    for _ in range(generation):
+        pid = child_of(pid)
+    os.kill(pid, signal.SIGKILL)
+    assert own_daemon.shell("exit 3").code == 3
 
 
 def test_a_container_does_not_outlive_its_monitor(own_daemon: Daemon) -> None:

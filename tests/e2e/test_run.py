@@ -122,6 +122,13 @@ def test_privileges_are_the_default_set(daemon: Daemon) -> None:
     assert done.out.split()[1] == "1"
 
 
+def test_no_signal_is_ignored_or_blocked_at_the_start(daemon: Daemon) -> None:
+    out = daemon.aethel("run", "--rm", "demo-alpine", "grep", "-E", "Sig(Ign|Blk)", "/proc/self/status").out
+    masks = {name: int(mask, 16) for name, _, mask in (line.partition(":\t") for line in out.splitlines())}
+    # 32 and 33 are the C library's own, and it lets nobody set them: they are as whoever started the daemon has them.
+    assert {name: mask & ~(0b11 << 31) for name, mask in masks.items()} == {"SigBlk": 0, "SigIgn": 0}
+
+
 def test_the_host_is_out_of_sight(daemon: Daemon) -> None:
     mounts = daemon.shell("cut -d' ' -f5 /proc/self/mountinfo").out.split()
     assert mounts[0] == "/"

@@ -43,6 +43,19 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has made and not reaped. man 5 proc, /proc/PID/stat"""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(path.parent.name))
+    return found
+
+
 def wait_until(true: Callable[[], object], seconds: float = 10) -> bool:
     """Whether it became true in time."""
     deadline = time.monotonic() + seconds

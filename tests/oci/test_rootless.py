@@ -71,11 +71,11 @@ def test_a_life_without_privilege(user: Runtime) -> None:
 
 
 def test_a_bind_mount_of_his_own(user: Runtime) -> None:
-    source = user.directory / "source"
+    source = user.bundle / "source"
     source.mkdir()
     (source / "file").write_text("his\n")
     os.chown(source, _UID, _UID)
-    user.spec["mounts"].append({"destination": "/in", "type": "bind", "source": str(source), "options": ["bind", "ro"]})
+    user.spec["mounts"].append({"destination": "/in", "type": "bind", "source": "source", "options": ["bind", "ro"]})
     done = user.run("sh", "-c", "cat /in/file; touch /in/x 2>&1 | cat")
     assert done.out.startswith("his\n")
     assert "Read-only" in done.out

@@ -31,8 +31,9 @@ def connect_stdio(init: Init) -> None:
 @step(man="signal(7) sigprocmask(2)")
 def reset_signals(init: Init) -> None:
     """Give every signal its default action: the interpreter ignores SIGPIPE, and a program would inherit that."""
-    for number in signal.valid_signals():
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
+    for number in range(1, signal.NSIG):
+        # Those that are caught are reset by execve itself.
+        if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

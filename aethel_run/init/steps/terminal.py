@@ -12,13 +12,14 @@ from typing import Final
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError, InvalidSpec
 from aethel_common.linux import paths
+from aethel_common.linux.paths import Resolve
 from aethel_common.linux.statfs import Magic, file_system
 from aethel_run import sync
-from aethel_run.init import nodes, targets, trees
+from aethel_run.init import targets, trees
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
 
-_PTMX: Final = nodes.Node(stat.S_IFCHR, (5, 2))
+_BELOW: Final = Resolve.BENEATH | Resolve.NO_XDEV | Resolve.NO_SYMLINKS
 _TIOCGPTPEER: Final = 0x5441
 """asm-generic/ioctls.h; not in termios."""
 _TIOCSPTLCK: Final = 0x40045431
@@ -66,15 +67,16 @@ def _open_terminal(init: Init, root_fd: int, *, is_console: bool) -> None:
 
 def _open_ptmx(root_fd: int) -> int:
     """Looked at before it is opened: the image may have anything there. Raises InvalidSpec without a devpts."""
-    fd = targets.existing(root_fd, "/dev/pts/ptmx")
-    if fd is None:
+    pts_fd = targets.existing(root_fd, "/dev/pts")
+    if pts_fd is None:
         raise InvalidSpec("process.terminal: no devpts is mounted at /dev/pts")
     try:
-        if file_system(fd) != Magic.DEVPTS or nodes.Node.of(os.fstat(fd)) != _PTMX:
+        if file_system(pts_fd) != Magic.DEVPTS:
             raise InvalidSpec("process.terminal: /dev/pts in the container is not a devpts")
-        return os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        # Below the mount itself: a name that goes through the container's /proc could be led elsewhere.
+        return paths.openat2(pts_fd, "ptmx", os.O_RDWR | os.O_NOCTTY, resolve=_BELOW)
     finally:
-        os.close(fd)
+        os.close(pts_fd)
 
 
 def _bind_console(root_fd: int, slave: int) -> None:

@@ -1,0 +1,28 @@
+"""The border of a process: how its failure is told."""
+
+from __future__ import annotations
+
+import socket
+import traceback
+from collections.abc import Callable
+
+from aethel_common.errors import AethelError, from_os
+from aethel_d.monitor import protocol
+
+
+def told(life: Callable[[], None], listener: socket.socket) -> int:
+    """Run `life`, and tell `listener` what it raises. The exit status of this process."""
+    try:
+        try:
+            life()
+        except OSError as error:
+            raise from_os(error, "start the container") from error
+    except AethelError as error:
+        traceback.print_exc()
+        protocol.tell(listener, protocol.Failed.of(error))
+        return 1
+    except Exception as error:  # noqa: BLE001 -- the border of the process
+        traceback.print_exc()
+        protocol.tell(listener, protocol.Failed(kind="AethelError", message=f"monitor: {error!r}"))
+        return 1
+    return 0
