@@ -48,6 +48,10 @@ class Record(NamedTuple):
     """The path of its directory; empty without one."""
     cgroup_manager: str
     """The word of --cgroup-manager."""
+    rdt_class: str
+    """The path of a class of service that was made for it alone; empty without one."""
+    rdt_monitor: str
+    """The path of its monitoring group; empty without one."""
     oci_version: str
     annotations: dict[str, str]
     shares_pids: bool

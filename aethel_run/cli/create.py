@@ -22,7 +22,8 @@ def create(common: Globals, words: Sequence[str]) -> int:
     parser = arguments.parser("create", "Make a container of a bundle, up to just before its program.")
     _add_options(parser)
     options = parser.parse_args(words)
-    make(Store(common.root), options.id, Path(options.bundle).resolve(), _options(common, options))
+    bundle = Path(options.bundle).resolve()
+    make(Store(common.root), options.id, bundle, _options(common, options), common.log.warning)
     return 0
 
 

@@ -6,8 +6,11 @@ import os
 from typing import Final
 
 from aethel_common.errors import InvalidArgument
+from aethel_common.undo import Undo
 from aethel_run.cgroup.managers.manager import Kind, Manager, choose
+from aethel_run.cgroup.tree import Cgroup
 from aethel_run.spec.config import Spec
+from aethel_run.spec.resources import Resources
 
 _FIGURES: Final = frozenset({"cpu", "io", "memory", "pids"})
 """Controllers whose figures callers ask for, whether or not anything is limited."""
@@ -33,3 +36,27 @@ def _user_bus(kind: Kind) -> str | None:
         return None
     runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}")
     return os.environ.get("DBUS_SESSION_BUS_ADDRESS", f"unix:path={runtime}/bus")
+
+
+class Limited:
+    """A cgroup with the document's limits, made before the container's init or around it."""
+
+    def __init__(self, manager: Manager, resources: Resources) -> None:
+        self._manager = manager
+        self._resources = resources
+        self.cgroup: Cgroup | None = None
+
+    def make(self, undo: Undo) -> Cgroup | None:
+        """For clone3; None where the manager wants to see a process first."""
+        self._manager.check(self._resources)
+        self.cgroup = self._manager.make(self._resources)
+        undo.later(self._remove)
+        return self.cgroup
+
+    def adopt(self, pid: int) -> None:
+        """Init is there, and waits."""
+        self.cgroup = self._manager.adopt(pid, self._resources)
+
+    def _remove(self) -> None:
+        if self.cgroup is not None:
+            self._manager.remove(self.cgroup)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,17 +15,19 @@ import msgspec
 from aethel_common import fdsocket
 from aethel_common.errors import InvalidArgument, NotFound
 from aethel_common.undo import Undo
-from aethel_run.cgroup.managers.manager import Kind, Manager
+from aethel_run.cgroup import limits
+from aethel_run.cgroup.managers.manager import Kind
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.lifecycle.create import Created, CreateOptions
 from aethel_run.lifecycle.create import create as make
 from aethel_run.lifecycle.rootfs import open_directory
 from aethel_run.operations import cgroups, console, notify
+from aethel_run.process import preconditions, rdt
+from aethel_run.spec import validate
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
 from aethel_run.spec.mounts import is_bind
-from aethel_run.spec.resources import Resources
 from aethel_run.spec.state import State
 from aethel_run.state import Container, Record, Store
 from aethel_run.status import Status
@@ -43,23 +45,33 @@ class Options:
     cgroup_manager: Kind = Kind.CGROUPFS
 
 
-def create(store: Store, container_id: str, bundle: Path, options: Options) -> Container:
+def create(store: Store, container_id: str, bundle: Path, options: Options, warn: Callable[[str], None]) -> Container:
     """Make a container, or leave nothing of it. Raises AlreadyExists, InvalidSpec, StepFailed, ...
+
+    `warn` is told what of the document will have no effect, where the specification lets that be.
 
     A terminal's master goes out through the console socket; without a terminal our 0, 1 and 2 are the container's.
     """
-    container, created = prepare(store, container_id, bundle, options)
+    container, created = prepare(store, container_id, bundle, options, warn)
     created.release()
     return container
 
 
 def prepare(
-    store: Store, container_id: str, bundle: Path, options: Options, *, foreground: bool = False
+    store: Store,
+    container_id: str,
+    bundle: Path,
+    options: Options,
+    warn: Callable[[str], None],
+    *,
+    foreground: bool = False,
 ) -> tuple[Container, Created]:
     """As `create`, with the child in hand: `run` waits for it, and in the foreground keeps its terminal's master."""
     document = read_document(bundle)
     spec = _with_absolute_sources(notify.wired(decode(document)), bundle)
     _check_terminal(spec, options, foreground=foreground)
+    for warning in (*validate.warnings(spec), *preconditions.warnings(spec), *_passed_over(spec)):
+        warn(warning)
     with Undo() as undo:
         container = store.claim(container_id)
         undo.later(container.forget)
@@ -67,6 +79,10 @@ def prepare(
         created = _make(container, spec, bundle, options, undo)
         undo.keep()
     return container, created
+
+
+def _passed_over(spec: Spec) -> list[str]:
+    return [f"{path}: cgroup2 counts it within memory.limit" for path in limits.ignored(spec.linux.resources)]
 
 
 def _with_absolute_sources(spec: Spec, bundle: Path) -> Spec:
@@ -97,7 +113,7 @@ def _check_terminal(spec: Spec, options: Options, *, foreground: bool) -> None:
 
 
 def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo: Undo) -> Created:
-    limited = _Limited(cgroups.manager(options.cgroup_manager, spec, container.id), spec.linux.resources)
+    limited = cgroups.Limited(cgroups.manager(options.cgroup_manager, spec, container.id), spec.linux.resources)
     cgroup = limited.make(undo)
     rootfs = str((bundle / spec.root.path).resolve())
     state = State(
@@ -123,33 +139,19 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
             ),
         )
     undo.later(created.abandon)
+    shares = _assign_rdt(container.id, spec, created, undo)
     _tell(created, options, undo)
-    container.write(_record(container.id, spec, bundle, rootfs, created, limited.cgroup, options))
+    container.write(_record(container.id, spec, bundle, rootfs, created, limited.cgroup, options, shares))
     return created
 
 
-class _Limited:
-    """A cgroup with the document's limits, made before the container's init or around it."""
-
-    def __init__(self, manager: Manager, resources: Resources) -> None:
-        self._manager = manager
-        self._resources = resources
-        self.cgroup: Cgroup | None = None
-
-    def make(self, undo: Undo) -> Cgroup | None:
-        """For clone3; None where the manager wants to see a process first."""
-        self._manager.check(self._resources)
-        self.cgroup = self._manager.make(self._resources)
-        undo.later(self._remove)
-        return self.cgroup
-
-    def adopt(self, pid: int) -> None:
-        """Init is there, and waits."""
-        self.cgroup = self._manager.adopt(pid, self._resources)
-
-    def _remove(self) -> None:
-        if self.cgroup is not None:
-            self._manager.remove(self.cgroup)
+def _assign_rdt(container_id: str, spec: Spec, created: Created, undo: Undo) -> rdt.Assignment:
+    """The shares of cache and memory bandwidth, if the document asks for any. config-linux.md#intelrdt"""
+    if spec.linux.intel_rdt is None:
+        return rdt.Assignment()
+    assignment = rdt.assign(rdt.find_resctrl(), spec.linux.intel_rdt, container_id, created.pid)
+    undo.later(lambda: rdt.remove(assignment))
+    return assignment
 
 
 @contextmanager
@@ -187,6 +189,7 @@ def _record(
     created: Created,
     cgroup: Cgroup | None,
     options: Options,
+    shares: rdt.Assignment,
 ) -> Record:
     return Record(
         id=container_id,
@@ -198,6 +201,8 @@ def _record(
         start_time=created.start_time,
         cgroup=str(cgroup.path) if cgroup is not None else "",
         cgroup_manager=options.cgroup_manager.value,
+        rdt_class=shares.made,
+        rdt_monitor=shares.monitor,
         oci_version=spec.oci_version,
         annotations=dict(spec.annotations),
         shares_pids=not spec.linux.has(NamespaceType.PID),

@@ -30,6 +30,7 @@ def delete(container: Container, warn: Callable[[str], None], *, force: bool = F
             _end(container)
         run_hooks = _poststop(container, warn)  # read before the directory goes
         _remove_cgroup(container)
+        _remove_rdt(container)
         container.forget()
     run_hooks()
 
@@ -63,3 +64,11 @@ def _remove_cgroup(container: Container) -> None:
         cgroups.manager(Kind.SYSTEMD, container.spec, container.id).remove(cgroup)
     else:
         cgroup.remove()
+
+
+def _remove_rdt(container: Container) -> None:
+    record = container.record
+    if record.rdt_class or record.rdt_monitor:
+        from aethel_run.process import rdt  # brings the document's types
+
+        rdt.remove(rdt.Assignment(made=record.rdt_class, monitor=record.rdt_monitor))

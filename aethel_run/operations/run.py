@@ -29,7 +29,7 @@ def run(
     """The program's status; 0 when detached. A container that did not start is not left behind."""
     if manner.subreaper and not manner.detach:
         processes.set_child_subreaper()
-    container, created = creating.prepare(store, container_id, bundle, options, foreground=not manner.detach)
+    container, created = creating.prepare(store, container_id, bundle, options, warn, foreground=not manner.detach)
     try:
         start(container)
     except BaseException:

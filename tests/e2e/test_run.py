@@ -125,7 +125,7 @@ def test_privileges_are_the_default_set(daemon: Daemon) -> None:
 def test_no_signal_is_ignored_or_blocked_at_the_start(daemon: Daemon) -> None:
     out = daemon.aethel("run", "--rm", "demo-alpine", "grep", "-E", "Sig(Ign|Blk)", "/proc/self/status").out
     masks = {name: int(mask, 16) for name, _, mask in (line.partition(":\t") for line in out.splitlines())}
-    # 32 and 33 are the C library's own, and it lets nobody set them: they are as whoever started the daemon has them.
+    # 32 and 33 are the C library's own: its posix_spawn, which starts the launcher, ignores them, and lets nobody set them.
     assert {name: mask & ~(0b11 << 31) for name, mask in masks.items()} == {"SigBlk": 0, "SigIgn": 0}
 
 
