@@ -11,6 +11,7 @@ import click
 
 from aethel_cli import render
 from aethel_cli.client import Daemon, connect, errors, pb
+from aethel_cli.hostconfig import host_config
 from aethel_cli.render import age, complain, table
 from aethel_common.errors import AethelError, DaemonUnreachable
 
@@ -193,6 +194,7 @@ def _detail(detail: pb.ContainerDetail) -> dict[str, Any]:
         "Config": {
             "Image": info.image,
             "Hostname": detail.hostname,
+            "Domainname": config.domainname,
             "User": config.user,
             "Env": list(detail.env),
             "Cmd": [*([config.command] if config.command else []), *config.args],
@@ -202,12 +204,7 @@ def _detail(detail: pb.ContainerDetail) -> dict[str, Any]:
             "Tty": config.terminal,
             "OpenStdin": config.open_stdin,
         },
-        "HostConfig": {
-            "NetworkMode": network.mode,
-            "AutoRemove": config.auto_remove,
-            "ReadonlyRootfs": config.read_only,
-            "UsernsMode": config.user_namespace,
-        },
+        "HostConfig": host_config(detail),
         "NetworkSettings": {
             "Networks": {
                 network.mode: {
@@ -220,6 +217,7 @@ def _detail(detail: pb.ContainerDetail) -> dict[str, Any]:
                 }
             }
         },
+        "BoundingCaps": list(detail.capabilities),
         "IdRange": {"HostId": detail.id_range.host_id, "Size": detail.id_range.size},
         "MonitorPid": detail.monitor_pid,
         "LogPath": detail.log_path,

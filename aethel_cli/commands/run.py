@@ -14,47 +14,17 @@ from aethel_cli import session, terminal
 from aethel_cli.client import Daemon, connect, pb
 from aethel_cli.commands.images import build_with_progress
 from aethel_cli.commands.stop import each
-from aethel_common import names
+from aethel_cli.options.container import container_options, request
 from aethel_common.errors import AethelError, InvalidArgument, NotFound
 
 _AFTER_IMAGE = {"ignore_unknown_options": False, "allow_interspersed_args": False}
-
-
-def _container_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What `run` and `create` share."""
-    options = (
-        click.option("--name", default="", help="A name; one is made up otherwise."),
-        click.option("-i", "--interactive", is_flag=True, help="Keep stdin open and pass ours on."),
-        click.option("-t", "--tty", is_flag=True, help="Give it a terminal."),
-        click.option("-e", "--env", multiple=True, metavar="K[=V]", help="Set a variable, or pass ours on."),
-        click.option("--env-file", multiple=True, type=click.Path(dir_okay=False), help="Lines of K=V."),
-        click.option("-w", "--workdir", default="", help="Where it starts; made if missing."),
-        click.option("-u", "--user", default="", metavar="USER[:GROUP]", help="Names or numbers."),
-        click.option("-h", "--hostname", default="", help="Its host name; the short id otherwise."),
-        click.option("--entrypoint", default=None, help="In place of the image's; '' for none."),
-        click.option("--read-only", is_flag=True, help="The root cannot be written."),
-        click.option("--rm", "auto_remove", is_flag=True, help="Remove it when it has stopped."),
-        click.option("--network", "--net", default="bridge", type=click.Choice(["bridge", "none", "host"])),
-        click.option("--userns", default="private", type=click.Choice(["private", "host"]), help="Whose user ids."),
-        click.option("--security-opt", multiple=True, help="no-new-privileges"),
-        click.option("--stop-signal", default="", help="What `stop` sends first."),
-        click.option("--stop-timeout", type=click.IntRange(min=0), help="Seconds before `stop` kills.", default=None),
-        click.option("-l", "--label", multiple=True, metavar="K=V", help="Note something about it."),
-        click.option("--cidfile", default="", help="Write its id to a file that is not there yet."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress while an image is built."),
-        click.argument("image"),
-        click.argument("command", nargs=-1, type=click.UNPROCESSED),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.command(context_settings=_AFTER_IMAGE, no_args_is_help=False)
 @click.option("-d", "--detach", is_flag=True, help="Leave it running and print its id.")
 @click.option("--sig-proxy", type=bool, default=True, help="Pass our signals on (true).")
 @click.option("--detach-keys", default=terminal.DETACH_KEYS, show_default=True)
-@_container_options
+@container_options
 @click.pass_obj
 def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options: Any) -> int:
     """Run COMMAND in a new container of IMAGE and return its exit code.
@@ -75,9 +45,10 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
     if options["tty"] and options["interactive"] and not detach and not sys.stdin.isatty():
         raise InvalidArgument("the input device is not a terminal", hint="leave out -t")
     terminal.parse_keys(detach_keys)
+    asked = request(options, start=detach)
     with connect(host) as daemon:
         with _cidfile(options["cidfile"]) as note:
-            created = _create(daemon, _request(options, start=detach), quiet=options["quiet"])
+            created = _create(daemon, asked, quiet=options["quiet"])
             note(created.container_id)
         if detach:
             click.echo(created.container_id)
@@ -94,12 +65,13 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
 
 
 @click.command(context_settings=_AFTER_IMAGE)
-@_container_options
+@container_options
 @click.pass_obj
 def create(host: str, /, **options: Any) -> None:
     """Make a container of IMAGE without starting it, and print its id."""
+    asked = request(options, start=False)
     with connect(host) as daemon, _cidfile(options["cidfile"]) as note:
-        created = _create(daemon, _request(options, start=False), quiet=options["quiet"])
+        created = _create(daemon, asked, quiet=options["quiet"])
         note(created.container_id)
     click.echo(created.container_id)
 
@@ -187,72 +159,6 @@ def _create_once(daemon: Daemon, request: pb.CreateContainerRequest) -> pb.Creat
     with errors(daemon.socket):
         response: pb.CreateContainerResponse = daemon.stub.CreateContainer(request)
         return response
-
-
-def _request(options: dict[str, Any], *, start: bool) -> pb.CreateContainerRequest:
-    command: tuple[str, ...] = options["command"]
-    if options["name"]:
-        names.check(options["name"])
-    if command and not command[0]:
-        raise InvalidArgument("empty command")
-    return pb.CreateContainerRequest(
-        image_name=options["image"],
-        command=command[0] if command else "",
-        args=command[1:],
-        create_only=not start,
-        name=options["name"],
-        env=_environment(options["env_file"], options["env"]),
-        working_dir=options["workdir"],
-        user=options["user"],
-        hostname=options["hostname"],
-        entrypoint=options["entrypoint"],
-        read_only=options["read_only"],
-        terminal=options["tty"],
-        open_stdin=options["interactive"],
-        auto_remove=options["auto_remove"],
-        network=options["network"],
-        user_namespace=options["userns"],
-        no_new_privileges=_no_new_privileges(options["security_opt"]),
-        stop_signal=options["stop_signal"],
-        stop_timeout_seconds=options["stop_timeout"],
-        labels=dict(_label(text) for text in options["label"]),
-    )
-
-
-def _environment(files: tuple[str, ...], entries: tuple[str, ...]) -> list[str]:
-    """Files first, then flags; a bare name passes ours on, if it is set."""
-    lines: list[str] = []
-    for name in files:
-        try:
-            with open(name) as file:
-                text = file.read()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidArgument(f"{name}: {getattr(error, 'strerror', error)}") from error
-        lines += [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    merged: list[str] = []
-    for entry in (*lines, *entries):
-        key, equals, _ = entry.partition("=")
-        if not key:
-            raise InvalidArgument(f"bad variable {entry!r}", hint="K=V, or K to pass ours on")
-        if equals:
-            merged.append(entry)
-        elif key in os.environ:
-            merged.append(f"{key}={os.environ[key]}")
-    return merged
-
-
-def _no_new_privileges(options: tuple[str, ...]) -> bool:
-    for option in options:
-        if option not in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"):
-            raise InvalidArgument(f"--security-opt {option}: not supported", hint="no-new-privileges is")
-    return bool(options)
-
-
-def _label(text: str) -> tuple[str, str]:
-    key, _, value = text.partition("=")
-    if not key:
-        raise InvalidArgument(f"bad label {text!r}", hint="K=V")
-    return key, value
 
 
 @contextmanager

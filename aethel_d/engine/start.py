@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aethel_common import names, process
 from aethel_common.errors import Unavailable, WrongState, from_os
 from aethel_common.undo import Undo
-from aethel_d.engine import look, oci, removal
+from aethel_d.engine import bundle, look, namespaces, removal
 from aethel_d.engine.context import Engine
 from aethel_d.engine.model import Container, NetworkMode, Process, Run, Status, View
 from aethel_d.monitor import protocol
 from aethel_d.monitor.client import Conversation
-from aethel_net import files, loopback
+from aethel_net import loopback
 from aethel_net.model import Endpoint
-from aethel_run.spec.load import encode
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +50,10 @@ def _run(engine: Engine, container: Container, before_running: Callable[[Path], 
         # Also clears what an earlier run left: its exit.json must not be taken for ours.
         removal.release_runtime(engine, container.id)
         undo.later(lambda: removal.release_runtime(engine, container.id))
+        donors = namespaces.donors(container.config, engine.containers)
         endpoint = _allocate(engine, container)
-        _write_bundle(engine, container, endpoint)
-        conversation, hello = _launch(engine, container)
+        bundle.write(engine, container, endpoint, donors)
+        conversation, hello = _launch(engine, container, donors)
         undo.later(lambda: _await_end(hello))
         undo.later(conversation.close)
         _wire(engine, conversation, endpoint, container)
@@ -79,41 +79,11 @@ def _allocate(engine: Engine, container: Container) -> Endpoint | None:
     return engine.leases.allocate(engine.network.bridge, container.id)
 
 
-def _write_bundle(engine: Engine, container: Container, endpoint: Endpoint | None) -> None:
-    layout = engine.layout.container(container.id)
-    layout.bundle.mkdir(mode=0o700, parents=True)
-    _write_etc(layout.etc, container, endpoint)
-    document = oci.spec(
-        container, etc=layout.etc, cgroup=str(engine.cgroup_path(container.id)), annotations=container.config.labels
-    )
-    layout.config.write_bytes(encode(document))
-
-
-def _write_etc(etc: Path, container: Container, endpoint: Endpoint | None) -> None:
-    etc.mkdir(mode=0o755, exist_ok=True)
-    address = endpoint.ip_address if endpoint is not None else None
-    is_host = container.config.network is NetworkMode.HOST
-    texts = {
-        "hosts": files.hosts(container.hostname, address),
-        "hostname": container.hostname + "\n",
-        "resolv.conf": files.resolv_conf(_host_resolv_conf(), shares_host_network=is_host),
-    }
-    for name, text in texts.items():
-        path = etc / name
-        path.write_text(text)
-        path.chmod(0o644)  # the daemon's umask is not the container's
-
-
-def _host_resolv_conf() -> str:
-    try:
-        return Path("/etc/resolv.conf").read_text()
-    except FileNotFoundError:
-        return ""
-
-
-def _launch(engine: Engine, container: Container) -> tuple[Conversation, protocol.Hello]:
+def _launch(
+    engine: Engine, container: Container, donors: Mapping[str, Container]
+) -> tuple[Conversation, protocol.Hello]:
     """A monitor that said hello; a launcher that died in between is replaced once."""
-    launch = _launch_message(engine, container)
+    launch = _launch_message(engine, container, donors)
     for attempt in (1, 2):
         conversation = Conversation(engine.launcher.launch(launch))
         try:
@@ -125,7 +95,7 @@ def _launch(engine: Engine, container: Container) -> tuple[Conversation, protoco
     raise AssertionError("unreachable")
 
 
-def _launch_message(engine: Engine, container: Container) -> protocol.Launch:
+def _launch_message(engine: Engine, container: Container, donors: Mapping[str, Container]) -> protocol.Launch:
     layout = engine.layout.container(container.id)
     return protocol.Launch(
         container_id=container.id,
@@ -137,14 +107,22 @@ def _launch_message(engine: Engine, container: Container) -> protocol.Launch:
         upper=str(layout.upper),
         work=str(layout.work),
         user=container.user,
+        groups=container.config.privileges.group_add,
+        donors=tuple(_donor(each) for each in donors.values()),
         open_stdin=container.config.open_stdin,
-        wired=container.config.network is not NetworkMode.HOST,
+        wired=container.config.network in (NetworkMode.BRIDGE, NetworkMode.NONE),
     )
+
+
+def _donor(container: Container) -> protocol.Donor:
+    assert container.run is not None
+    init = container.run.init
+    return protocol.Donor(name=container.name, pid=init.pid, start_time=init.start_time)
 
 
 def _wire(engine: Engine, conversation: Conversation, endpoint: Endpoint | None, container: Container) -> None:
     """Put the network into the container's namespace while its root is being set up."""
-    if container.config.network is NetworkMode.HOST:
+    if container.config.network in (NetworkMode.HOST, NetworkMode.CONTAINER):
         return
     _, fds = conversation.expect_with_fds(protocol.Cloned)
     try:

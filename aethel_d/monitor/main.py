@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Final
 
 from aethel_common import fdsocket, jsonfile
 from aethel_common.linux import processes
@@ -15,6 +16,8 @@ from aethel_d.monitor.handover import READY, Handover, receive
 from aethel_d.monitor.logfile import LogFile
 from aethel_d.monitor.supervisor import Supervisor
 from aethel_run.cgroup.tree import Cgroup
+
+_KILL_SECONDS: Final = 5.0
 
 
 def run(launches: socket.socket) -> int:
@@ -94,6 +97,9 @@ class _Life:
     def _exited(self, result: os.waitid_result) -> None:
         """Write down how it ended, before anyone is told."""
         bundle, cgroup = Path(self._handover.bundle), Cgroup(Path(self._handover.cgroup))
+        if self._handover.shares_pids:
+            cgroup.kill()
+            cgroup.wait_empty(_KILL_SECONDS)
         signal_number = 0 if result.si_code == os.CLD_EXITED else result.si_status
         jsonfile.replace(
             bundle / "exit.json",

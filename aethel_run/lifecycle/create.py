@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from aethel_common import fdsocket
 from aethel_common.linux import processes
@@ -17,6 +17,7 @@ from aethel_common.undo import Undo
 from aethel_run import hooks, sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
+from aethel_run.init import trees
 from aethel_run.process import (
     affinity,
     attributes,
@@ -29,13 +30,16 @@ from aethel_run.process import (
     stdio,
 )
 from aethel_run.process.children import kill_and_reap
-from aethel_run.process.sources import open_sources
+from aethel_run.process.sources import Clone, open_sources
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import NOBODY, State
 from aethel_run.status import Status
+
+_UMASK: Final = 0o022
+"""What is made for mounts and as a working directory must be open to every user, whatever our caller's is."""
 
 NOTHING_TO_RUN = Process(cwd="/")
 """A container can be made without a process; it is `start` that needs one."""
@@ -51,6 +55,8 @@ class CreateOptions:
     """Its path, for init to open where we have no privilege to (rootless)."""
     bundle: str = "/"
     """Where relative sources of bind mounts begin."""
+    clone_source: Clone = trees.clone
+    """How the source of a bind is copied, for a caller who knows others than paths of its own mount namespace."""
     cgroup: Cgroup | None = None
     """Where the container is born; made by the caller."""
     stdio: tuple[int, int, int] | None = (0, 1, 2)
@@ -150,6 +156,7 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
     def body() -> NoReturn:
         ours.close()  # or its end of file, the parent's death, would never be seen
         processes.set_process_name("aethel:init")
+        os.umask(_UMASK)
         init.run(given)
 
     cgroup_fd = options.cgroup.open() if options.cgroup is not None else None
@@ -184,7 +191,7 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
         if rootfs_fd is not None:
             fds.append(rootfs_fd)
             process = options.final_process(rootfs_fd, process)
-        sources = open_sources(spec, userns_fd, options.bundle)
+        sources = open_sources(spec, userns_fd, options.bundle, options.clone_source)
         fds.extend(sources.values())
         if options.stdio is not None:
             stdio.give(options.stdio, process, spec.linux)
