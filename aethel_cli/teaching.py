@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
@@ -38,23 +37,6 @@ def _valued(args: list[str], takes_value: Callable[[str], bool]) -> list[str]:
         if left and word != "--explain" and takes_value(word):
             done.append(left.pop(0))
     return done + left
-
-
-def teaching_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """For a command of class ExplainedCommand."""
-    without = click.option(
-        "--without",
-        multiple=True,
-        metavar="STEP",
-        help="Leave one protection out, to see what it is for (--dry-run says which can be).",
-    )
-    explain = click.option(
-        "--explain",
-        type=click.Choice(["text", "json"]),
-        default=None,
-        help="Tell every step and system call of the start on stderr, and keep it for `aethel explain`.",
-    )
-    return explain(without(command))
 
 
 def show(daemon: Daemon, container_id: str, form: str) -> None:

@@ -31,6 +31,14 @@ def send(sock: socket.socket, message: bytes, fds: Sequence[int] = ()) -> None:
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     """The next message and its descriptors, which the caller now owns; b"" when the other end is gone."""
+    try:
+        return _receive(sock)
+    except ConnectionResetError:
+        # The other end went without reading all of ours. That is told once, and before what it said at last.
+        return _receive(sock)
+
+
+def _receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     message, fds, _, _ = socket.recv_fds(sock, MAX_MESSAGE, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
     return message, fds
 

@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "subnet": "addresses of containers",
         "cgroup_parent": "cgroup of all containers, below the cgroup2 mount",
         "id_range_start": "first host id for user namespaces",
+        "no_new_privileges": "true: for all containers that do not say otherwise",
         "log_level": "debug, info, warning or error",
     }
     defaults = configuration.DaemonConfig()

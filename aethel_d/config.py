@@ -32,6 +32,7 @@ class DaemonConfig:
     subnet: str = "172.29.0.0/16"
     cgroup_parent: str = "aethelred"
     id_range_start: int = ID_RANGE_START
+    no_new_privileges: bool = False
     log_level: str = "info"
 
     @property
@@ -82,7 +83,12 @@ def _checked(values: Mapping[str, object]) -> DaemonConfig:
         start = int(str(values.pop("id_range_start", ID_RANGE_START)))
     except ValueError:
         raise InvalidArgument("id_range_start: not a number") from None
-    config = replace(DaemonConfig(), **{k: str(v) for k, v in values.items()}, id_range_start=start)
+    config = replace(
+        DaemonConfig(),
+        id_range_start=start,
+        no_new_privileges=_boolean("no_new_privileges", values.pop("no_new_privileges", False)),
+        **{name: str(value) for name, value in values.items()},
+    )
     for name in ("state_root", "run_root", "cache_root", "socket"):
         if not getattr(config, name).startswith("/"):
             raise InvalidArgument(f"{name}: {getattr(config, name)!r} is not an absolute path")
@@ -98,3 +104,10 @@ def _checked(values: Mapping[str, object]) -> DaemonConfig:
     except ValueError as error:
         raise InvalidArgument(f"subnet: {error}") from error
     return config
+
+
+def _boolean(name: str, value: object) -> bool:
+    text = str(value).lower()
+    if text not in ("true", "false"):
+        raise InvalidArgument(f"{name}: {value!r} is neither true nor false")
+    return text == "true"

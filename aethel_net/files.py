@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 
 
-def hosts(hostname: str, address: ipaddress.IPv4Address | None) -> str:
-    """`localhost`, and the container by its own name."""
-    own = f"{address or '127.0.0.1'}\t{hostname}\n"
+def hosts(hostname: str, address: ipaddress.IPv4Address | None, *, domain: str = "") -> str:
+    """`localhost`, and the container by its own name; with a domain, by its full name first."""
+    names = f"{hostname}.{domain} {hostname}" if domain else hostname
+    own = f"{address or '127.0.0.1'}\t{names}\n"
     return f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{own}"
 
 

@@ -119,7 +119,7 @@ class Teller:
         place = self._places.get(name, _UNTOLD)
         self._tell(Omitted(step=place, at=time.time_ns(), name=name, sentence=sentence))
 
-    def failed(self, name: str, error: OSError | AethelError) -> None:
+    def failed(self, name: str, error: Exception) -> None:
         """The step that is told of failed."""
         cause = error if isinstance(error, OSError | StepFailed) else error.__cause__
         number = cause.errno if isinstance(cause, OSError | StepFailed) else 0

@@ -11,7 +11,8 @@ import click
 
 from aethel_cli import render
 from aethel_cli.client import Daemon, connect, errors, pb
-from aethel_cli.render import age, table
+from aethel_cli.hostconfig import host_config
+from aethel_cli.render import age, complain, table
 from aethel_common.errors import AethelError, DaemonUnreachable
 
 
@@ -165,7 +166,7 @@ def inspect(host: str, containers: tuple[str, ...]) -> int:
             except DaemonUnreachable:
                 raise
             except AethelError as error:
-                click.echo(f"aethel: {error}", err=True)
+                complain(error)
                 code = 1
     click.echo(render.json(found, indent=4))
     return code
@@ -195,6 +196,7 @@ def _detail(detail: pb.ContainerDetail) -> dict[str, Any]:
         "Config": {
             "Image": info.image,
             "Hostname": detail.hostname,
+            "Domainname": config.domainname,
             "User": config.user,
             "Env": list(detail.env),
             "Cmd": [*([config.command] if config.command else []), *config.args],
@@ -204,12 +206,7 @@ def _detail(detail: pb.ContainerDetail) -> dict[str, Any]:
             "Tty": config.terminal,
             "OpenStdin": config.open_stdin,
         },
-        "HostConfig": {
-            "NetworkMode": network.mode,
-            "AutoRemove": config.auto_remove,
-            "ReadonlyRootfs": config.read_only,
-            "UsernsMode": config.user_namespace,
-        },
+        "HostConfig": host_config(detail),
         "NetworkSettings": {
             "Networks": {
                 network.mode: {
@@ -222,6 +219,7 @@ def _detail(detail: pb.ContainerDetail) -> dict[str, Any]:
                 }
             }
         },
+        "BoundingCaps": list(detail.capabilities),
         "IdRange": {"HostId": detail.id_range.host_id, "Size": detail.id_range.size},
         "Without": list(config.without),
         "MonitorPid": detail.monitor_pid,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,41 +14,11 @@ from aethel_cli import session, teaching, terminal
 from aethel_cli.client import Daemon, connect, errors, pb
 from aethel_cli.commands.images import build_with_progress
 from aethel_cli.commands.stop import each
-from aethel_cli.teaching import ExplainedCommand, teaching_options
-from aethel_common import names
+from aethel_cli.options.container import container_options, request
+from aethel_cli.teaching import ExplainedCommand
 from aethel_common.errors import AethelError, InvalidArgument, NotFound
 
 _AFTER_IMAGE = {"ignore_unknown_options": False, "allow_interspersed_args": False}
-
-
-def _container_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What `run` and `create` share."""
-    options = (
-        click.option("--name", default="", help="A name; one is made up otherwise."),
-        click.option("-i", "--interactive", is_flag=True, help="Keep stdin open and pass ours on."),
-        click.option("-t", "--tty", is_flag=True, help="Give it a terminal."),
-        click.option("-e", "--env", multiple=True, metavar="K[=V]", help="Set a variable, or pass ours on."),
-        click.option("--env-file", multiple=True, type=click.Path(dir_okay=False), help="Lines of K=V."),
-        click.option("-w", "--workdir", default="", help="Where it starts; made if missing."),
-        click.option("-u", "--user", default="", metavar="USER[:GROUP]", help="Names or numbers."),
-        click.option("-h", "--hostname", default="", help="Its host name; the short id otherwise."),
-        click.option("--entrypoint", default=None, help="In place of the image's; '' for none."),
-        click.option("--read-only", is_flag=True, help="The root cannot be written."),
-        click.option("--rm", "auto_remove", is_flag=True, help="Remove it when it has stopped."),
-        click.option("--network", "--net", default="bridge", type=click.Choice(["bridge", "none", "host"])),
-        click.option("--userns", default="private", type=click.Choice(["private", "host"]), help="Whose user ids."),
-        click.option("--security-opt", multiple=True, help="no-new-privileges"),
-        click.option("--stop-signal", default="", help="What `stop` sends first."),
-        click.option("--stop-timeout", type=click.IntRange(min=0), help="Seconds before `stop` kills.", default=None),
-        click.option("-l", "--label", multiple=True, metavar="K=V", help="Note something about it."),
-        click.option("--cidfile", default="", help="Write its id to a file that is not there yet."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress while an image is built."),
-        click.argument("image"),
-        click.argument("command", nargs=-1, type=click.UNPROCESSED),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.command(cls=ExplainedCommand, context_settings=_AFTER_IMAGE, no_args_is_help=False)
@@ -55,8 +26,7 @@ def _container_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--sig-proxy", type=bool, default=True, help="Pass our signals on (true).")
 @click.option("--detach-keys", default=terminal.DETACH_KEYS, show_default=True)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, step by step, and do nothing.")
-@teaching_options
-@_container_options
+@container_options
 @click.pass_obj
 def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, dry_run: bool, **options: Any) -> int:
     """Run COMMAND in a new container of IMAGE and return its exit code.
@@ -78,11 +48,13 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, dry_run: 
         raise InvalidArgument("the input device is not a terminal", hint="leave out -t")
     terminal.parse_keys(detach_keys)
     explained = options["explain"] or ""
+    asked = request(options, start=detach and not explained)
     with connect(host) as daemon:
         if dry_run:
-            return _plan(daemon, _request(options, start=True), explained)
-        created = _create(daemon, _request(options, start=detach and not explained), quiet=options["quiet"])
-        _write_cidfile(options["cidfile"], created.container_id)
+            return _plan(daemon, asked, explained)
+        with _cidfile(options["cidfile"]) as note:
+            created = _create(daemon, asked, quiet=options["quiet"])
+            note(created.container_id)
         teaching.warn(options["without"])
         if detach:
             if explained:
@@ -102,15 +74,14 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, dry_run: 
 
 
 @click.command(cls=ExplainedCommand, context_settings=_AFTER_IMAGE)
-@teaching_options
-@_container_options
+@container_options
 @click.pass_obj
 def create(host: str, /, **options: Any) -> None:
     """Make a container of IMAGE without starting it, and print its id."""
-    with connect(host) as daemon:
-        request = _request(options, start=False)
-        created = _create(daemon, request, quiet=options["quiet"])
-    _write_cidfile(options["cidfile"], created.container_id)
+    asked = request(options, start=False)
+    with connect(host) as daemon, _cidfile(options["cidfile"]) as note:
+        created = _create(daemon, asked, quiet=options["quiet"])
+        note(created.container_id)
     teaching.warn(options["without"])
     click.echo(created.container_id)
 
@@ -168,8 +139,8 @@ def _attach_new(daemon: Daemon, streams: session.Streams) -> int:
         raise
 
 
-def _plan(daemon: Daemon, request: pb.CreateContainerRequest, form: str) -> int:
-    for response in daemon.stub.ExplainContainer(pb.ExplainRequest(container=request, json=form == "json")):
+def _plan(daemon: Daemon, asked: pb.CreateContainerRequest, form: str) -> int:
+    for response in daemon.stub.ExplainContainer(pb.ExplainRequest(container=asked, json=form == "json")):
         click.echo(response.text, nl=False)
     return 0
 
@@ -227,77 +198,19 @@ def _create_once(daemon: Daemon, request: pb.CreateContainerRequest) -> pb.Creat
         return response
 
 
-def _request(options: dict[str, Any], *, start: bool) -> pb.CreateContainerRequest:
-    command: tuple[str, ...] = options["command"]
-    if options["name"]:
-        names.check(options["name"])
-    if command and not command[0]:
-        raise InvalidArgument("empty command")
-    if options["cidfile"] and os.path.lexists(options["cidfile"]):
-        raise InvalidArgument(f"{options['cidfile']} is there already")
-    return pb.CreateContainerRequest(
-        image_name=options["image"],
-        command=command[0] if command else "",
-        args=command[1:],
-        create_only=not start,
-        name=options["name"],
-        env=_environment(options["env_file"], options["env"]),
-        working_dir=options["workdir"],
-        user=options["user"],
-        hostname=options["hostname"],
-        entrypoint=options["entrypoint"],
-        read_only=options["read_only"],
-        terminal=options["tty"],
-        open_stdin=options["interactive"],
-        auto_remove=options["auto_remove"],
-        network=options["network"],
-        user_namespace=options["userns"],
-        no_new_privileges=_no_new_privileges(options["security_opt"]),
-        stop_signal=options["stop_signal"],
-        stop_timeout_seconds=options["stop_timeout"],
-        labels=dict(_label(text) for text in options["label"]),
-        explain=bool(options["explain"]),
-        without=options["without"],
-    )
-
-
-def _environment(files: tuple[str, ...], entries: tuple[str, ...]) -> list[str]:
-    """Files first, then flags; a bare name passes ours on, if it is set."""
-    lines: list[str] = []
-    for name in files:
-        try:
-            with open(name) as file:
-                text = file.read()
-        except OSError as error:
-            raise InvalidArgument(f"{name}: {error.strerror}") from error
-        lines += [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    merged: list[str] = []
-    for entry in (*lines, *entries):
-        key, equals, _ = entry.partition("=")
-        if not key:
-            raise InvalidArgument(f"bad variable {entry!r}", hint="K=V, or K to pass ours on")
-        if equals:
-            merged.append(entry)
-        elif key in os.environ:
-            merged.append(f"{key}={os.environ[key]}")
-    return merged
-
-
-def _no_new_privileges(options: tuple[str, ...]) -> bool:
-    for option in options:
-        if option not in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"):
-            raise InvalidArgument(f"--security-opt {option}: not supported", hint="no-new-privileges is")
-    return bool(options)
-
-
-def _label(text: str) -> tuple[str, str]:
-    key, _, value = text.partition("=")
-    if not key:
-        raise InvalidArgument(f"bad label {text!r}", hint="K=V")
-    return key, value
-
-
-def _write_cidfile(path: str, container_id: str) -> None:
-    if path:
-        with open(path, "w") as file:
-            file.write(container_id)
+@contextmanager
+def _cidfile(path: str) -> Iterator[Callable[[str], object]]:
+    """A new file to note the id in, made before the container is; gone again if that fails."""
+    if not path:
+        yield lambda container_id: None
+        return
+    try:
+        file = open(path, "x")  # noqa: SIM115 -- closed below
+    except OSError as error:
+        raise InvalidArgument(f"{path}: {error.strerror}") from error
+    try:
+        with file:
+            yield file.write
+    except BaseException:
+        os.unlink(path)
+        raise

@@ -82,6 +82,66 @@ class CreateContainerRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class SysctlEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class TmpfsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class AnnotationsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     IMAGE_NAME_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     ARGS_FIELD_NUMBER: _builtins.int
@@ -102,6 +162,31 @@ class CreateContainerRequest(_message.Message):
     STOP_SIGNAL_FIELD_NUMBER: _builtins.int
     STOP_TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    PRIVILEGED_FIELD_NUMBER: _builtins.int
+    CAP_ADD_FIELD_NUMBER: _builtins.int
+    CAP_DROP_FIELD_NUMBER: _builtins.int
+    SECCOMP_FIELD_NUMBER: _builtins.int
+    APPARMOR_FIELD_NUMBER: _builtins.int
+    SELINUX_FIELD_NUMBER: _builtins.int
+    MASK_FIELD_NUMBER: _builtins.int
+    UNMASK_FIELD_NUMBER: _builtins.int
+    GROUP_ADD_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    DEVICE_RULES_FIELD_NUMBER: _builtins.int
+    PID_FIELD_NUMBER: _builtins.int
+    IPC_FIELD_NUMBER: _builtins.int
+    UTS_FIELD_NUMBER: _builtins.int
+    CGROUPNS_FIELD_NUMBER: _builtins.int
+    ID_RANGE_SIZE_FIELD_NUMBER: _builtins.int
+    UID_MAPPINGS_FIELD_NUMBER: _builtins.int
+    GID_MAPPINGS_FIELD_NUMBER: _builtins.int
+    SYSCTL_FIELD_NUMBER: _builtins.int
+    ULIMITS_FIELD_NUMBER: _builtins.int
+    SHM_SIZE_FIELD_NUMBER: _builtins.int
+    TMPFS_FIELD_NUMBER: _builtins.int
+    UMASK_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    DOMAINNAME_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
     WITHOUT_FIELD_NUMBER: _builtins.int
     image_name: _builtins.str
@@ -125,12 +210,31 @@ class CreateContainerRequest(_message.Message):
     auto_remove: _builtins.bool
     """remove it when it has stopped"""
     network: _builtins.str
-    """"bridge" (or empty), "none", "host" """
+    """"bridge" (or empty), "none", "host", "container:ID" """
     user_namespace: _builtins.str
-    """"private" (or empty), "host" """
+    """"private", "host", "auto", "container:ID"; empty: what goes with the rest"""
     no_new_privileges: _builtins.bool
+    """absent: the daemon's setting"""
     stop_signal: _builtins.str
     stop_timeout_seconds: _builtins.int
+    privileged: _builtins.bool
+    seccomp: _builtins.str
+    """empty or "builtin", "unconfined", or a profile as JSON (Docker's form or OCI's)"""
+    apparmor: _builtins.str
+    """a profile's name, or "unconfined" """
+    selinux: _builtins.str
+    """a whole label; empty: none"""
+    pid: _builtins.str
+    """as the next three: "private" (or empty), "host", "container:ID" """
+    ipc: _builtins.str
+    uts: _builtins.str
+    cgroupns: _builtins.str
+    id_range_size: _builtins.int
+    """with "auto"; 0: 65536"""
+    shm_size: _builtins.int
+    """bytes; 0: 64 MiB"""
+    umask: _builtins.int
+    domainname: _builtins.str
     explain: _builtins.bool
     """keep the story of each start, for ExplainContainer"""
     @_builtins.property
@@ -141,6 +245,46 @@ class CreateContainerRequest(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def cap_add(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names with or without CAP_, or ALL"""
+
+    @_builtins.property
+    def cap_drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def mask(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """paths that are covered besides the usual ones"""
+
+    @_builtins.property
+    def unmask(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """patterns of paths that are not, or ALL"""
+
+    @_builtins.property
+    def group_add(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names or numbers"""
+
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceRequest]: ...
+    @_builtins.property
+    def device_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceRule]: ...
+    @_builtins.property
+    def uid_mappings(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdMapping]:
+        """with "auto": what must be mapped so"""
+
+    @_builtins.property
+    def gid_mappings(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdMapping]: ...
+    @_builtins.property
+    def sysctl(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def ulimits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ulimit]: ...
+    @_builtins.property
+    def tmpfs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """where, and its options joined by commas"""
+
+    @_builtins.property
+    def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """of the OCI document"""
+
     @_builtins.property
     def without(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """protections to leave out, for teaching"""
@@ -164,27 +308,180 @@ class CreateContainerRequest(_message.Message):
         auto_remove: _builtins.bool = ...,
         network: _builtins.str = ...,
         user_namespace: _builtins.str = ...,
-        no_new_privileges: _builtins.bool = ...,
+        no_new_privileges: _builtins.bool | None = ...,
         stop_signal: _builtins.str = ...,
         stop_timeout_seconds: _builtins.int | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        privileged: _builtins.bool = ...,
+        cap_add: _abc.Iterable[_builtins.str] | None = ...,
+        cap_drop: _abc.Iterable[_builtins.str] | None = ...,
+        seccomp: _builtins.str = ...,
+        apparmor: _builtins.str = ...,
+        selinux: _builtins.str = ...,
+        mask: _abc.Iterable[_builtins.str] | None = ...,
+        unmask: _abc.Iterable[_builtins.str] | None = ...,
+        group_add: _abc.Iterable[_builtins.str] | None = ...,
+        devices: _abc.Iterable[Global___DeviceRequest] | None = ...,
+        device_rules: _abc.Iterable[Global___DeviceRule] | None = ...,
+        pid: _builtins.str = ...,
+        ipc: _builtins.str = ...,
+        uts: _builtins.str = ...,
+        cgroupns: _builtins.str = ...,
+        id_range_size: _builtins.int = ...,
+        uid_mappings: _abc.Iterable[Global___IdMapping] | None = ...,
+        gid_mappings: _abc.Iterable[Global___IdMapping] | None = ...,
+        sysctl: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        ulimits: _abc.Iterable[Global___Ulimit] | None = ...,
+        shm_size: _builtins.int = ...,
+        tmpfs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        umask: _builtins.int | None = ...,
+        annotations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        domainname: _builtins.str = ...,
         explain: _builtins.bool = ...,
         without: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_stop_timeout_seconds", b"_stop_timeout_seconds", "entrypoint", b"entrypoint", "stop_timeout_seconds", b"stop_timeout_seconds"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_no_new_privileges", b"_no_new_privileges", "_stop_timeout_seconds", b"_stop_timeout_seconds", "_umask", b"_umask", "entrypoint", b"entrypoint", "no_new_privileges", b"no_new_privileges", "stop_timeout_seconds", b"stop_timeout_seconds", "umask", b"umask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_stop_timeout_seconds", b"_stop_timeout_seconds", "args", b"args", "auto_remove", b"auto_remove", "command", b"command", "create_only", b"create_only", "entrypoint", b"entrypoint", "env", b"env", "explain", b"explain", "hostname", b"hostname", "image_name", b"image_name", "labels", b"labels", "name", b"name", "network", b"network", "no_new_privileges", b"no_new_privileges", "open_stdin", b"open_stdin", "read_only", b"read_only", "stop_signal", b"stop_signal", "stop_timeout_seconds", b"stop_timeout_seconds", "terminal", b"terminal", "user", b"user", "user_namespace", b"user_namespace", "without", b"without", "working_dir", b"working_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_no_new_privileges", b"_no_new_privileges", "_stop_timeout_seconds", b"_stop_timeout_seconds", "_umask", b"_umask", "annotations", b"annotations", "apparmor", b"apparmor", "args", b"args", "auto_remove", b"auto_remove", "cap_add", b"cap_add", "cap_drop", b"cap_drop", "cgroupns", b"cgroupns", "command", b"command", "create_only", b"create_only", "device_rules", b"device_rules", "devices", b"devices", "domainname", b"domainname", "entrypoint", b"entrypoint", "env", b"env", "explain", b"explain", "gid_mappings", b"gid_mappings", "group_add", b"group_add", "hostname", b"hostname", "id_range_size", b"id_range_size", "image_name", b"image_name", "ipc", b"ipc", "labels", b"labels", "mask", b"mask", "name", b"name", "network", b"network", "no_new_privileges", b"no_new_privileges", "open_stdin", b"open_stdin", "pid", b"pid", "privileged", b"privileged", "read_only", b"read_only", "seccomp", b"seccomp", "selinux", b"selinux", "shm_size", b"shm_size", "stop_signal", b"stop_signal", "stop_timeout_seconds", b"stop_timeout_seconds", "sysctl", b"sysctl", "terminal", b"terminal", "tmpfs", b"tmpfs", "uid_mappings", b"uid_mappings", "ulimits", b"ulimits", "umask", b"umask", "unmask", b"unmask", "user", b"user", "user_namespace", b"user_namespace", "uts", b"uts", "without", b"without", "working_dir", b"working_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__entrypoint: _TypeAlias = _typing.Literal["entrypoint"]  # noqa: Y015
     _WhichOneofArgType__entrypoint: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint"]  # noqa: Y015
+    _WhichOneofReturnType__no_new_privileges: _TypeAlias = _typing.Literal["no_new_privileges"]  # noqa: Y015
+    _WhichOneofArgType__no_new_privileges: _TypeAlias = _typing.Literal["_no_new_privileges", b"_no_new_privileges"]  # noqa: Y015
     _WhichOneofReturnType__stop_timeout_seconds: _TypeAlias = _typing.Literal["stop_timeout_seconds"]  # noqa: Y015
     _WhichOneofArgType__stop_timeout_seconds: _TypeAlias = _typing.Literal["_stop_timeout_seconds", b"_stop_timeout_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__umask: _TypeAlias = _typing.Literal["umask"]  # noqa: Y015
+    _WhichOneofArgType__umask: _TypeAlias = _typing.Literal["_umask", b"_umask"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__entrypoint) -> _WhichOneofReturnType__entrypoint | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__no_new_privileges) -> _WhichOneofReturnType__no_new_privileges | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_timeout_seconds) -> _WhichOneofReturnType__stop_timeout_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__umask) -> _WhichOneofReturnType__umask | None: ...
 
 Global___CreateContainerRequest: _TypeAlias = CreateContainerRequest  # noqa: Y015
+
+@_typing.final
+class DeviceRequest(_message.Message):
+    """A device of the host, or a directory of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOST_PATH_FIELD_NUMBER: _builtins.int
+    CONTAINER_PATH_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
+    host_path: _builtins.str
+    container_path: _builtins.str
+    """empty: as on the host"""
+    access: _builtins.str
+    """of r, w and m; empty: all"""
+    def __init__(
+        self,
+        *,
+        host_path: _builtins.str = ...,
+        container_path: _builtins.str = ...,
+        access: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "container_path", b"container_path", "host_path", b"host_path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeviceRequest: _TypeAlias = DeviceRequest  # noqa: Y015
+
+@_typing.final
+class DeviceRule(_message.Message):
+    """What may be done with devices besides."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    MAJOR_FIELD_NUMBER: _builtins.int
+    MINOR_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """a, b or c"""
+    major: _builtins.int
+    """absent: every one"""
+    minor: _builtins.int
+    access: _builtins.str
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        major: _builtins.int | None = ...,
+        minor: _builtins.int | None = ...,
+        access: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_major", b"_major", "_minor", b"_minor", "major", b"major", "minor", b"minor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_major", b"_major", "_minor", b"_minor", "access", b"access", "major", b"major", "minor", b"minor", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__major: _TypeAlias = _typing.Literal["major"]  # noqa: Y015
+    _WhichOneofArgType__major: _TypeAlias = _typing.Literal["_major", b"_major"]  # noqa: Y015
+    _WhichOneofReturnType__minor: _TypeAlias = _typing.Literal["minor"]  # noqa: Y015
+    _WhichOneofArgType__minor: _TypeAlias = _typing.Literal["_minor", b"_minor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__major) -> _WhichOneofReturnType__major | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minor) -> _WhichOneofReturnType__minor | None: ...
+
+Global___DeviceRule: _TypeAlias = DeviceRule  # noqa: Y015
+
+@_typing.final
+class IdMapping(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    HOST_ID_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    container_id: _builtins.int
+    host_id: _builtins.int
+    size: _builtins.int
+    def __init__(
+        self,
+        *,
+        container_id: _builtins.int = ...,
+        host_id: _builtins.int = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "host_id", b"host_id", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdMapping: _TypeAlias = IdMapping  # noqa: Y015
+
+@_typing.final
+class Ulimit(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SOFT_FIELD_NUMBER: _builtins.int
+    HARD_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"nofile", ..."""
+    soft: _builtins.int
+    """2^64-1: none"""
+    hard: _builtins.int
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        soft: _builtins.int = ...,
+        hard: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hard", b"hard", "name", b"name", "soft", b"soft"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ulimit: _TypeAlias = Ulimit  # noqa: Y015
 
 @_typing.final
 class CreateContainerResponse(_message.Message):
@@ -490,6 +787,9 @@ class ContainerDetail(_message.Message):
     CGROUP_PATH_FIELD_NUMBER: _builtins.int
     HOSTNAME_FIELD_NUMBER: _builtins.int
     OOM_KILLED_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
+    MASKED_PATHS_FIELD_NUMBER: _builtins.int
+    READONLY_PATHS_FIELD_NUMBER: _builtins.int
     working_dir: _builtins.str
     image_digest: _builtins.str
     pid: _builtins.int
@@ -520,6 +820,14 @@ class ContainerDetail(_message.Message):
     def id_range(self) -> Global___IdRange:
         """absent without a user namespace"""
 
+    @_builtins.property
+    def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """all that a program of it can ever have"""
+
+    @_builtins.property
+    def masked_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def readonly_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -539,10 +847,13 @@ class ContainerDetail(_message.Message):
         cgroup_path: _builtins.str = ...,
         hostname: _builtins.str = ...,
         oom_killed: _builtins.bool = ...,
+        capabilities: _abc.Iterable[_builtins.str] | None = ...,
+        masked_paths: _abc.Iterable[_builtins.str] | None = ...,
+        readonly_paths: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "id_range", b"id_range", "info", b"info", "network", b"network"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["argv", b"argv", "bundle_path", b"bundle_path", "cgroup_path", b"cgroup_path", "config", b"config", "env", b"env", "error", b"error", "hostname", b"hostname", "id_range", b"id_range", "image_digest", b"image_digest", "info", b"info", "log_path", b"log_path", "monitor_pid", b"monitor_pid", "network", b"network", "oom_killed", b"oom_killed", "pid", b"pid", "working_dir", b"working_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["argv", b"argv", "bundle_path", b"bundle_path", "capabilities", b"capabilities", "cgroup_path", b"cgroup_path", "config", b"config", "env", b"env", "error", b"error", "hostname", b"hostname", "id_range", b"id_range", "image_digest", b"image_digest", "info", b"info", "log_path", b"log_path", "masked_paths", b"masked_paths", "monitor_pid", b"monitor_pid", "network", b"network", "oom_killed", b"oom_killed", "pid", b"pid", "readonly_paths", b"readonly_paths", "working_dir", b"working_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,8 +6,12 @@ from typing import Final
 
 from aethel_common.errors import InvalidArgument
 from aethel_common.rpc import aethel_pb2 as pb
+from aethel_d.api import options
+from aethel_d.engine import privileges
 from aethel_d.engine.info import Info
 from aethel_d.engine.model import ContainerConfig, Exit, LogLine, NetworkMode, View, Window
+from aethel_d.engine.namespaces import network_share
+from aethel_run.spec.template import default_spec
 from aethel_storage.images import Image
 
 _MAX_TIMEOUT: Final = 7 * 24 * 3600
@@ -27,17 +31,22 @@ def config(request: pb.CreateContainerRequest) -> ContainerConfig:
         working_dir=_absolute(request.working_dir),
         user=request.user,
         hostname=request.hostname,
+        domainname=request.domainname,
         entrypoint=_entrypoint(request),
         read_only=request.read_only,
         terminal=request.terminal,
         open_stdin=request.open_stdin,
         auto_remove=request.auto_remove,
         network=_network(request.network),
-        private_users=_private_users(request.user_namespace),
-        no_new_privileges=request.no_new_privileges,
+        network_container=_network_container(request.network),
+        namespaces=options.namespaces(request),
+        privileges=options.privileges(request),
+        devices=options.devices(request),
+        kernel=options.kernel(request),
         stop_signal=request.stop_signal,
         stop_timeout_seconds=_timeout(request),
         labels=dict(request.labels),
+        annotations=dict(request.annotations),
         explain=request.explain,
         without=tuple(request.without),
     )
@@ -64,7 +73,12 @@ def detail(view: View) -> pb.ContainerDetail:
     if container.exit is not None:
         message.error, message.oom_killed = container.exit.error, container.exit.oom_killed
     if container.id_base is not None:
-        message.id_range.CopyFrom(pb.IdRange(host_id=container.id_base, size=65536))
+        message.id_range.CopyFrom(pb.IdRange(host_id=container.id_base, size=container.id_size))
+    asked = container.config.privileges
+    masked, read_only = privileges.hidden_paths(asked, default_spec().linux)
+    message.capabilities.extend(privileges.capabilities(asked))
+    message.masked_paths.extend(masked)
+    message.readonly_paths.extend(read_only)
     return message
 
 
@@ -98,18 +112,19 @@ def request(config: ContainerConfig) -> pb.CreateContainerRequest:
         working_dir=config.working_dir,
         user=config.user,
         hostname=config.hostname,
+        domainname=config.domainname,
         read_only=config.read_only,
         terminal=config.terminal,
         open_stdin=config.open_stdin,
         auto_remove=config.auto_remove,
-        network=config.network.value,
-        user_namespace="private" if config.private_users else "host",
-        no_new_privileges=config.no_new_privileges,
+        network=_network_word(config),
         stop_signal=config.stop_signal,
         labels=config.labels,
+        annotations=config.annotations,
         explain=config.explain,
         without=config.without,
     )
+    options.fill(message, (config.namespaces, config.privileges, config.devices, config.kernel))
     if config.entrypoint is not None:
         message.entrypoint = " ".join(config.entrypoint)
     if config.stop_timeout_seconds is not None:
@@ -150,7 +165,7 @@ def window(size: pb.WindowSize) -> Window:
 
 
 def _network_detail(view: View) -> pb.NetworkDetail:
-    mode = view.container.config.network.value
+    mode = _network_word(view.container.config)
     if view.address is None:
         return pb.NetworkDetail(mode=mode)
     address = view.address
@@ -187,16 +202,20 @@ def _entrypoint(request: pb.CreateContainerRequest) -> tuple[str, ...] | None:
 
 
 def _network(word: str) -> NetworkMode:
-    try:
+    if _network_container(word):
+        return NetworkMode.CONTAINER
+    if word in ("", "bridge", "none", "host"):
         return NetworkMode(word or "bridge")
-    except ValueError:
-        raise InvalidArgument(f"network: {word!r} is not one of bridge, none, host") from None
+    raise InvalidArgument(f"network: {word!r} is not one of bridge, none, host, container:ID")
 
 
-def _private_users(word: str) -> bool:
-    if word not in ("", "private", "host"):
-        raise InvalidArgument(f"user_namespace: {word!r} is not one of private, host")
-    return word != "host"
+def _network_word(config: ContainerConfig) -> str:
+    share = network_share(config)
+    return str(share) if share.container else config.network.value
+
+
+def _network_container(word: str) -> str:
+    return word.removeprefix("container:") if word.startswith("container:") else ""
 
 
 def _timeout(request: pb.CreateContainerRequest) -> int | None:

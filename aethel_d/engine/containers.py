@@ -9,17 +9,20 @@ import msgspec
 
 from aethel_common import names
 from aethel_common.database import Database
-from aethel_common.errors import AlreadyExists, Exhausted, NotFound
+from aethel_common.errors import AlreadyExists, NotFound
+from aethel_d.engine import idmap
+from aethel_d.engine.asked import Users, UsersMode
 from aethel_d.engine.model import Container, Exit, Run
 
-ID_RANGE_SIZE: Final = 65536
-"""Host ids of one container's user namespace."""
 ID_RANGE_END: Final = 1879048192
 """End of what systemd's UIDS-GIDS document sets aside for containers."""
 
 
 class ContainerStore:
-    """Containers by id; names and id ranges are unique."""
+    """Containers by id. Names are unique; id ranges never overlap, but for those who share a user namespace.
+
+    A range is kept as long as one container has files of its ids, whoever had it first.
+    """
 
     SCHEMA: Final = """
         CREATE TABLE IF NOT EXISTS containers (
@@ -29,6 +32,12 @@ class ContainerStore:
             created_ns INTEGER NOT NULL,
             document BLOB NOT NULL
         ) STRICT;
+        CREATE TABLE IF NOT EXISTS id_ranges (
+            container_id TEXT PRIMARY KEY REFERENCES containers (id) ON DELETE CASCADE,
+            base INTEGER NOT NULL,
+            size INTEGER NOT NULL
+        ) STRICT;
+        INSERT OR IGNORE INTO id_ranges SELECT id, id_base, 65536 FROM containers WHERE id_base NOT NULL;
     """
 
     def __init__(self, database: Database, *, id_range_start: int) -> None:
@@ -36,22 +45,26 @@ class ContainerStore:
         self._id_range_start = id_range_start
         self._decode = msgspec.json.Decoder(Container).decode
 
-    def add(self, container: Container, *, private_users: bool) -> Container:
-        """Store a new container, with an id range if it has users of its own. Raises AlreadyExists, Exhausted."""
+    def add(self, container: Container) -> Container:
+        """Store a new container, with the ids that its user namespace asks for.
+
+        Raises AlreadyExists, Exhausted, NotFound (whose ids it shares).
+        """
         with self._database.transaction() as sql:
-            base = self._free_range(sql) if private_users else None
-            container = msgspec.structs.replace(container, id_base=base)
+            container = self._with_ids(sql, container, container.config.namespaces.users)
+            shared = container.config.namespaces.users.mode is UsersMode.CONTAINER
+            row = (container.id, container.name, None if shared else container.id_base, container.created_ns)
             try:
-                sql.execute(
-                    "INSERT INTO containers VALUES (?, ?, ?, ?, ?)",
-                    (container.id, container.name, base, container.created_ns, msgspec.json.encode(container)),
-                )
+                sql.execute("INSERT INTO containers VALUES (?, ?, ?, ?, ?)", (*row, msgspec.json.encode(container)))
             except sqlite3.IntegrityError:
                 holder = sql.execute("SELECT id FROM containers WHERE name = ?", (container.name,)).fetchone()
                 raise AlreadyExists(
                     f"the name {container.name!r} is taken by container {names.short(holder['id'])}",
                     hint="remove or rename that one, or choose another name",
                 ) from None
+            if container.id_base is not None:
+                range_row = (container.id, container.id_base, container.id_size)
+                sql.execute("INSERT INTO id_ranges VALUES (?, ?, ?)", range_row)
         return container
 
     def find(self, wanted: str) -> str:
@@ -92,12 +105,24 @@ class ContainerStore:
             )
         return container
 
-    def _free_range(self, sql: sqlite3.Connection) -> int:
-        used = {row["id_base"] for row in sql.execute("SELECT id_base FROM containers WHERE id_base IS NOT NULL")}
-        base = max(used, default=self._id_range_start - ID_RANGE_SIZE) + ID_RANGE_SIZE
-        if base + ID_RANGE_SIZE <= ID_RANGE_END:
-            return base
-        for base in range(self._id_range_start, ID_RANGE_END - ID_RANGE_SIZE + 1, ID_RANGE_SIZE):
-            if base not in used:
-                return base
-        raise Exhausted("no range of host ids is left for another container")
+    def _with_ids(self, sql: sqlite3.Connection, container: Container, users: Users) -> Container:
+        if users.mode is UsersMode.HOST:
+            return container
+        if users.mode is UsersMode.CONTAINER:
+            donor = self.get(users.container)
+            return msgspec.structs.replace(
+                container,
+                id_base=donor.id_base,
+                id_size=donor.id_size,
+                uid_map=donor.uid_map,
+                gid_map=donor.gid_map,
+            )
+        used = [(row["base"], row["size"]) for row in sql.execute("SELECT base, size FROM id_ranges")]
+        base = idmap.free_base(used, users.size, start=self._id_range_start, end=ID_RANGE_END)
+        return msgspec.structs.replace(
+            container,
+            id_base=base,
+            id_size=users.size,
+            uid_map=idmap.whole_map(base, users.size, users.uid_map),
+            gid_map=idmap.whole_map(base, users.size, users.gid_map),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import msgspec
@@ -9,9 +10,9 @@ import msgspec
 from aethel_common import names
 from aethel_common.errors import InvalidArgument
 from aethel_common.undo import Undo
-from aethel_d.engine import hostnames, look, oci
+from aethel_d.engine import checks, hostnames, idmap, look, oci
+from aethel_d.engine.asked import ShareMode, UsersMode
 from aethel_d.engine.context import Engine
-from aethel_d.engine.document import document
 from aethel_d.engine.model import Container, ContainerConfig, View
 from aethel_run.lifecycle.plan import check_without
 from aethel_storage import snapshots
@@ -25,32 +26,37 @@ def create(engine: Engine, config: ContainerConfig) -> View:
     """
     if config.name:
         names.check(config.name)
+    config = checks.settled(engine, config)
     image = engine.images.get(config.image)
     lower = engine.layers.unpack(image)
     relative = tuple(str(path.relative_to(engine.layout.layers)) for path in lower)
     container = _new(engine, config, image, relative)
     layout = engine.layout.container(container.id)
     with Undo() as undo:
-        container = engine.containers.add(container, private_users=config.private_users)
+        container = engine.containers.add(container)
         undo.later(lambda: engine.containers.remove(container.id))
         undo.later(lambda: snapshots.remove(layout))
+        checks.check_document(container)
         if config.without:
-            check_without(config.without, document(engine, container))
-        snapshots.prepare(layout, owner=container.id_base or 0)
+            check_without(config.without, checks.document(container))
+        snapshots.prepare(layout, owner=_root_of(container))
         undo.keep()
     return look.view_of(engine, container)
 
 
 def imagined(engine: Engine, config: ContainerConfig) -> Container:
     """A container that is not made, for its document. Raises NotFound (no such image), InvalidArgument."""
+    config = checks.settled(engine, config)
     container = _new(engine, config, engine.images.get(config.image), ())
-    base = engine.config.id_range_start if config.private_users else None
-    return msgspec.structs.replace(container, id_base=base)
+    users = config.namespaces.users
+    if users.mode is UsersMode.HOST:
+        return container
+    return msgspec.structs.replace(container, id_base=engine.config.id_range_start, id_size=users.size)
 
 
 def _new(engine: Engine, config: ContainerConfig, image: Image, lower: tuple[str, ...]) -> Container:
     container_id = names.new_id()
-    hostname = hostnames.check(config.hostname) if config.hostname else names.short(container_id)
+    hostname = _hostname(engine, config, container_id)
     return Container(
         id=container_id,
         name=config.name or names.made_up(c.name for c in engine.containers.all()),
@@ -65,6 +71,27 @@ def _new(engine: Engine, config: ContainerConfig, image: Image, lower: tuple[str
         stop_signal=names.signal_number(config.stop_signal or image.config.stop_signal or "TERM"),
         created_ns=time.time_ns(),
     )
+
+
+def _hostname(engine: Engine, config: ContainerConfig, container_id: str) -> str:
+    """Its own, or that of whoever it shares the name with; with the network go its files that tell the name."""
+    uts = config.namespaces.uts
+    if uts.mode is ShareMode.HOST:
+        return os.uname().nodename
+    donor = uts.container or config.network_container
+    if donor:
+        return engine.containers.get(donor).hostname
+    return hostnames.check(config.hostname) if config.hostname else names.short(container_id)
+
+
+def _root_of(container: Container) -> tuple[int, int]:
+    """User and group of the host who are root inside."""
+    if container.id_base is None:
+        return 0, 0
+    uid, gid = idmap.on_host(0, container.uid_map), idmap.on_host(0, container.gid_map)
+    assert uid is not None
+    assert gid is not None
+    return uid, gid
 
 
 def _argv(config: ContainerConfig, image: Image) -> tuple[str, ...]:

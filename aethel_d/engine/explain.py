@@ -8,9 +8,8 @@ from typing import Final
 import msgspec
 
 from aethel_common.errors import NotFound
-from aethel_d.engine import create, start
+from aethel_d.engine import checks, create, start
 from aethel_d.engine.context import Engine
-from aethel_d.engine.document import document
 from aethel_d.engine.model import ContainerConfig, NetworkMode
 from aethel_d.monitor import plan as monitor
 from aethel_run import explain, story
@@ -47,7 +46,7 @@ def rendered(lines: Iterable[bytes], form: str) -> Iterator[str]:
 def planned(engine: Engine, config: ContainerConfig, *, json: bool) -> str:
     """What would be done for such a container; nothing is. Raises as `create` does."""
     container = create.imagined(engine, config)
-    found = [_known(line, config) for line in lines(PLAN, document(engine, container))]
+    found = [_known(line, config) for line in lines(PLAN, checks.document(container))]
     if json:
         return "".join(msgspec.json.encode(line).decode() + "\n" for line in found)
     return explain.plan_text(found)

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
+from aethel_d.engine.asked import ID_RANGE_SIZE, Devices, IdMap, Kernel, Namespaces, Privileges
+
 DEFAULT_STOP_TIMEOUT = 10
 
 
@@ -29,6 +31,7 @@ class NetworkMode(StrEnum):
     BRIDGE = "bridge"
     NONE = "none"
     HOST = "host"
+    CONTAINER = "container"
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,17 +44,24 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     working_dir: str = ""
     user: str = ""
     hostname: str = ""
+    domainname: str = ""
     entrypoint: tuple[str, ...] | None = None
     read_only: bool = False
     terminal: bool = False
     open_stdin: bool = False
     auto_remove: bool = False
     network: NetworkMode = NetworkMode.BRIDGE
-    private_users: bool = True
-    no_new_privileges: bool = False
+    network_container: str = ""
+    """Whose network namespace it is in, with CONTAINER."""
+    namespaces: Namespaces = Namespaces()
+    privileges: Privileges = Privileges()
+    devices: Devices = Devices()
+    kernel: Kernel = Kernel()
     stop_signal: str = ""
     stop_timeout_seconds: int | None = None
     labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    """Of the OCI document; labels never get there."""
     explain: bool = False
     """Keep the story of each start."""
     without: tuple[str, ...] = ()
@@ -107,6 +117,10 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     exit: Exit | None = None
     id_base: int | None = None
     """First host id of its user namespace; None without one."""
+    id_size: int = ID_RANGE_SIZE
+    uid_map: tuple[IdMap, ...] = ()
+    """The whole maps of that namespace."""
+    gid_map: tuple[IdMap, ...] = ()
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):

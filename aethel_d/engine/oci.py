@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from aethel_d.engine.containers import ID_RANGE_SIZE
-from aethel_d.engine.model import Container, ContainerConfig, NetworkMode
+from aethel_d.engine import idmap, kernel, mounts, namespaces, privileges, seccomp
+from aethel_d.engine.asked import IdMap, ShareMode
+from aethel_d.engine.devices import HostDevice
+from aethel_d.engine.model import Container, ContainerConfig
+from aethel_d.engine.seccomp import Machine
 from aethel_run.seccomp.profile import default_profile
 from aethel_run.spec.config import Root, Spec
 from aethel_run.spec.linux import IdMapping, Linux, Namespace, NamespaceType
 from aethel_run.spec.mounts import Mount
-from aethel_run.spec.process import Process
-from aethel_run.spec.template import DEFAULT_CAPABILITIES, default_spec
+from aethel_run.spec.process import Capabilities, Process, User
+from aethel_run.spec.resources import DeviceRule, DeviceType, Resources
+from aethel_run.spec.seccomp import Seccomp
+from aethel_run.spec.template import default_spec
+from aethel_run.state import marked
 from aethel_storage.oci.documents import RunConfig
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What the host gives to one start."""
+
+    etc: Path
+    """Where its hosts, hostname and resolv.conf are."""
+    cgroup: str
+    machine: Machine
+    joins: Mapping[NamespaceType, str] = field(default_factory=dict)
+    """Namespaces of others, by the path of their file."""
+    devices: tuple[HostDevice, ...] = ()
+    shm: str = ""
+    """The /dev/shm that it shares; empty: it has its own."""
+    has_mqueue: bool = True
+    """Whether the host shows its message queues at /dev/mqueue."""
 
 
 def environment(config: ContainerConfig, image: RunConfig, hostname: str) -> tuple[str, ...]:
@@ -33,29 +56,55 @@ def environment(config: ContainerConfig, image: RunConfig, hostname: str) -> tup
     return tuple(f"{key}={value}" for key, value in merged.items())
 
 
-def spec(container: Container, *, etc: Path, cgroup: str, annotations: Mapping[str, str]) -> Spec:
-    """The whole document for one start."""
+def id_maps(container: Container) -> tuple[tuple[IdMap, ...], tuple[IdMap, ...]]:
+    """Of its user namespace, users and groups; empty without one. Older records have the range alone."""
+    if container.id_base is None:
+        return (), ()
+    whole = idmap.whole_map(container.id_base, container.id_size)
+    return container.uid_map or whole, container.gid_map or whole
+
+
+def spec(container: Container, place: Place) -> Spec:
+    """The whole document for one start. Raises InvalidArgument for what was asked and can never be."""
     base = default_spec()
     assert base.process is not None
+    config = container.config
+    own_name = config.namespaces.uts.mode is ShareMode.PRIVATE
     return msgspec.structs.replace(
         base,
-        hostname=container.hostname,
-        root=Root(path="rootfs", readonly=container.config.read_only),
+        hostname=container.hostname if own_name else "",
+        domainname=config.domainname,
+        root=Root(path="rootfs", readonly=config.read_only),
         process=_process(base.process, container),
-        mounts=(*base.mounts, *_etc_mounts(container, etc)),
-        linux=_linux(base.linux, container, cgroup),
-        annotations=dict(annotations),
+        mounts=(
+            *mounts.kernel_mounts(base.mounts, container, shm=place.shm, has_mqueue=place.has_mqueue),
+            # Before what goes into single files, which may be in one of them.
+            *mounts.tmpfs_mounts(config.kernel.tmpfs),
+            *_device_mounts(container, place.devices),
+            *_etc_mounts(container, place.etc),
+        ),
+        linux=_linux(base.linux, container, place),
+        annotations=dict(marked(config.annotations, config.without)),
     )
 
 
 def _process(base: Process, container: Container) -> Process:
+    config = container.config
+    names = privileges.capabilities(config.privileges)
+    profile = config.privileges.apparmor
     return msgspec.structs.replace(
         base,
-        terminal=container.config.terminal,
+        terminal=config.terminal,
         args=container.argv,
         env=container.env,
         cwd=container.working_dir,
-        no_new_privileges=container.config.no_new_privileges,
+        # Its ids are looked up in the image, by the monitor.
+        user=User(umask=config.kernel.umask),
+        capabilities=Capabilities(bounding=names, effective=names, permitted=names),
+        rlimits=kernel.rlimits(config.kernel.ulimits),
+        no_new_privileges=bool(config.privileges.no_new_privileges),
+        apparmor_profile="" if profile == privileges.UNCONFINED else profile,
+        selinux_label=config.privileges.selinux,
     )
 
 
@@ -66,26 +115,77 @@ def _etc_mounts(container: Container, etc: Path) -> tuple[Mount, ...]:
     )
 
 
+def _device_mounts(container: Container, devices: tuple[HostDevice, ...]) -> tuple[Mount, ...]:
+    """With a user namespace: nodes of ours, that belong to its ids. Of the host's it could use only what all may."""
+    if container.id_base is None:
+        return ()
+    options = ("bind", "rprivate", "nosuid", "noexec", "dev")
+    return tuple(
+        Mount(destination=each.device.path, type="bind", source=each.node, options=options) for each in devices
+    )
+
+
 def _bind_options(container: Container) -> tuple[str, ...]:
     """With a user namespace idmapped, so that ownership looks inside as it does on the host."""
     return ("rbind", "rprivate", *(("ridmap",) if container.id_base is not None else ()))
 
 
-def _linux(base: Linux, container: Container, cgroup: str) -> Linux:
-    base = msgspec.structs.replace(
-        base, seccomp=default_profile(frozenset(DEFAULT_CAPABILITIES), os.uname().machine), cgroups_path=cgroup
-    )
-    namespaces = tuple(
-        namespace
-        for namespace in base.namespaces
-        if not (namespace.type is NamespaceType.NETWORK and container.config.network is NetworkMode.HOST)
-    )
-    if container.id_base is None:
-        return msgspec.structs.replace(base, namespaces=namespaces)
-    mapping = (IdMapping(container_id=0, host_id=container.id_base, size=ID_RANGE_SIZE),)
+def _linux(base: Linux, container: Container, place: Place) -> Linux:
+    masked, read_only = privileges.hidden_paths(container.config.privileges, base)
+    uid_map, gid_map = id_maps(container)
     return msgspec.structs.replace(
         base,
-        namespaces=(*namespaces, Namespace(type=NamespaceType.USER)),
-        uid_mappings=mapping,
-        gid_mappings=mapping,
+        namespaces=_namespaces(base.namespaces, container, place),
+        uid_mappings=_mappings(uid_map),
+        gid_mappings=_mappings(gid_map),
+        devices=() if container.id_base is not None else tuple(each.device for each in place.devices),
+        resources=Resources(devices=_device_rules(base.resources.devices, container.config, place.devices)),
+        cgroups_path=place.cgroup,
+        sysctl=dict(container.config.kernel.sysctl),
+        seccomp=_seccomp(container.config, place.machine),
+        masked_paths=masked,
+        readonly_paths=read_only,
     )
+
+
+def _device_rules(
+    base: tuple[DeviceRule, ...], config: ContainerConfig, devices: tuple[HostDevice, ...]
+) -> tuple[DeviceRule, ...]:
+    """None but those of every container, then each that was asked for, then the rules in their order."""
+    if config.privileges.privileged:
+        return (DeviceRule(allow=True, access="rwm"),)
+    return (
+        *base,
+        *(_allowed(each.device.type, each.device.major, each.device.minor, each.access) for each in devices),
+        *(_allowed(each.type, each.major, each.minor, each.access) for each in config.devices.rules),
+    )
+
+
+def _allowed(kind: str, major: int | None, minor: int | None, access: str) -> DeviceRule:
+    return DeviceRule(allow=True, type=DeviceType(kind), major=major, minor=minor, access=access)
+
+
+def _namespaces(base: tuple[Namespace, ...], container: Container, place: Place) -> tuple[Namespace, ...]:
+    """Each new, joined by its path, or left out for the host's."""
+    shares = namespaces.shares(container.config)
+    hosts = {kind for kind, share in shares.items() if share.mode is ShareMode.HOST}
+    users = () if container.id_base is None else (Namespace(type=NamespaceType.USER),)
+    return tuple(
+        Namespace(type=each.type, path=place.joins.get(each.type, ""))
+        for each in (*base, *users)
+        if each.type not in hosts
+    )
+
+
+def _mappings(maps: tuple[IdMap, ...]) -> tuple[IdMapping, ...]:
+    return tuple(IdMapping(container_id=each.inside, host_id=each.host, size=each.size) for each in maps)
+
+
+def _seccomp(config: ContainerConfig, machine: Machine) -> Seccomp | None:
+    wanted = config.privileges.seccomp
+    allowed = frozenset(privileges.capabilities(config.privileges))
+    if wanted == privileges.UNCONFINED or (not wanted and config.privileges.privileged):
+        return None
+    if wanted in ("", privileges.BUILTIN):
+        return default_profile(allowed, machine.architecture)
+    return seccomp.profile(wanted, allowed, machine)

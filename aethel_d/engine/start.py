@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,20 +13,18 @@ from typing import Any, Final
 import msgspec
 
 from aethel_common import names, process
-from aethel_common.errors import Unavailable, WrongState
+from aethel_common.errors import Unavailable, WrongState, from_os
 from aethel_common.undo import Undo
-from aethel_d.engine import look, removal
+from aethel_d.engine import bundle, look, namespaces, removal
 from aethel_d.engine.context import Engine
-from aethel_d.engine.document import document
 from aethel_d.engine.model import Container, NetworkMode, Process, Run, Status, View
 from aethel_d.monitor import protocol
 from aethel_d.monitor.client import Conversation
-from aethel_net import files, loopback
+from aethel_net import loopback
 from aethel_net.model import Endpoint
 from aethel_run import story
 from aethel_run.lifecycle.plan import Entry, places
 from aethel_run.spec.linux import NamespaceType
-from aethel_run.spec.load import encode
 from aethel_run.story import Act, act
 
 log = logging.getLogger(__name__)
@@ -45,7 +43,10 @@ def start(engine: Engine, wanted: str, *, before_running: Callable[[Path], None]
         if status not in (Status.CREATED, Status.STOPPED):
             raise WrongState(f"container {container.name} is {status} already")
         began = time.monotonic_ns()
-        container = _run(engine, container, before_running)
+        try:
+            container = _run(engine, container, before_running)
+        except OSError as error:
+            raise from_os(error, f"start container {names.short(container_id)}") from error
         # Under the lock still: one that has ended already may be removed as soon as it is let go.
         told = engine.layout.container(container_id).story.read_bytes() if container.config.explain else b""
         log.debug("start %s: %.1f ms", names.short(container_id), (time.monotonic_ns() - began) / 1e6)
@@ -59,9 +60,10 @@ def _run(engine: Engine, container: Container, before_running: Callable[[Path], 
         # Also clears what an earlier run left: its exit.json must not be taken for ours.
         removal.release_runtime(engine, container.id)
         undo.later(lambda: removal.release_runtime(engine, container.id))
+        donors = namespaces.donors(container.config, engine.containers)
         endpoint = lease_address(engine, container) if container.config.network is NetworkMode.BRIDGE else None
-        write_bundle(engine, container, endpoint)
-        conversation, hello = launch_monitor(engine, container)
+        write_bundle(engine, container, endpoint, donors)
+        conversation, hello = launch_monitor(engine, container, donors)
         undo.later(lambda: _await_end(hello))
         undo.later(conversation.close)
         _wire(engine, conversation, endpoint, container)
@@ -104,41 +106,20 @@ def lease_address(engine: Engine, container: Container) -> Endpoint:
 
 
 @act(man="hosts(5) resolv.conf(5)")
-def write_bundle(engine: Engine, container: Container, endpoint: Endpoint | None) -> None:
+def write_bundle(
+    engine: Engine, container: Container, endpoint: Endpoint | None, donors: Mapping[str, Container]
+) -> None:
     """Write the document that the container is made from, and its own /etc/hosts, hostname and resolv.conf."""
-    layout = engine.layout.container(container.id)
-    layout.bundle.mkdir(mode=0o700, parents=True)
-    _write_etc(layout.etc, container, endpoint)
-    layout.config.write_bytes(encode(document(engine, container)))
-
-
-def _write_etc(etc: Path, container: Container, endpoint: Endpoint | None) -> None:
-    etc.mkdir(mode=0o755, exist_ok=True)
-    address = endpoint.ip_address if endpoint is not None else None
-    is_host = container.config.network is NetworkMode.HOST
-    texts = {
-        "hosts": files.hosts(container.hostname, address),
-        "hostname": container.hostname + "\n",
-        "resolv.conf": files.resolv_conf(_host_resolv_conf(), shares_host_network=is_host),
-    }
-    for name, text in texts.items():
-        path = etc / name
-        path.write_text(text)
-        path.chmod(0o644)  # the daemon's umask is not the container's
-
-
-def _host_resolv_conf() -> str:
-    try:
-        return Path("/etc/resolv.conf").read_text()
-    except FileNotFoundError:
-        return ""
+    bundle.write(engine, container, endpoint, donors)
 
 
 @act(man="fork(2) unix(7)")
-def launch_monitor(engine: Engine, container: Container) -> tuple[Conversation, protocol.Hello]:
+def launch_monitor(
+    engine: Engine, container: Container, donors: Mapping[str, Container]
+) -> tuple[Conversation, protocol.Hello]:
     """Have the launcher fork a monitor, which will outlive the daemon, and wait for its hello."""
     # A launcher that died in between is replaced once.
-    launch = _launch_message(engine, container)
+    launch = _launch_message(engine, container, donors)
     for attempt in (1, 2):
         conversation = Conversation(engine.launcher.launch(launch))
         try:
@@ -150,7 +131,7 @@ def launch_monitor(engine: Engine, container: Container) -> tuple[Conversation, 
     raise AssertionError("unreachable")
 
 
-def _launch_message(engine: Engine, container: Container) -> protocol.Launch:
+def _launch_message(engine: Engine, container: Container, donors: Mapping[str, Container]) -> protocol.Launch:
     layout = engine.layout.container(container.id)
     return protocol.Launch(
         container_id=container.id,
@@ -162,16 +143,24 @@ def _launch_message(engine: Engine, container: Container) -> protocol.Launch:
         upper=str(layout.upper),
         work=str(layout.work),
         user=container.user,
+        groups=container.config.privileges.group_add,
+        donors=tuple(_donor(each) for each in donors.values()),
         open_stdin=container.config.open_stdin,
-        wired=container.config.network is not NetworkMode.HOST,
+        wired=container.config.network in (NetworkMode.BRIDGE, NetworkMode.NONE),
         story=str(layout.story) if container.config.explain else "",
         without=container.config.without,
     )
 
 
+def _donor(container: Container) -> protocol.Donor:
+    assert container.run is not None
+    init = container.run.init
+    return protocol.Donor(name=container.name, pid=init.pid, start_time=init.start_time)
+
+
 def _wire(engine: Engine, conversation: Conversation, endpoint: Endpoint | None, container: Container) -> None:
     """Put the network into the container's namespace while its root is being set up."""
-    if container.config.network is NetworkMode.HOST:
+    if container.config.network in (NetworkMode.HOST, NetworkMode.CONTAINER):
         return
     _, fds = conversation.expect_with_fds(protocol.Cloned)
     try:

@@ -31,9 +31,9 @@ from typing import Final
 import msgspec
 
 from aethel_common import fdsocket, jsonfile
-from aethel_common.errors import Unavailable
+from aethel_common.errors import Unavailable, WrongState
 from aethel_common.linux import processes
-from aethel_common.process import start_time
+from aethel_common.process import is_alive, start_time
 from aethel_common.undo import Undo
 from aethel_d.monitor import plan, protocol, rootfs, users
 from aethel_d.monitor.border import told
@@ -43,10 +43,13 @@ from aethel_run import story
 from aethel_run.cgroup.making import make_cgroup
 from aethel_run.cgroup.managers.cgroupfs import Cgroupfs
 from aethel_run.cgroup.tree import Cgroup
+from aethel_run.init import trees
 from aethel_run.lifecycle.create import Created, CreateOptions, create
+from aethel_run.process import elsewhere
 from aethel_run.spec.config import Spec
+from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode, encode
-from aethel_run.spec.process import Process, User
+from aethel_run.spec.process import Process
 from aethel_run.spec.state import State
 from aethel_run.spec.template import default_spec
 from aethel_run.status import Status
@@ -110,6 +113,7 @@ class _Creation:
     listener: socket.socket = field(init=False)
     created: Created = field(init=False)
     pipes: Pipes | None = None
+    shares_pids: bool = False
 
     @property
     def bundle(self) -> Path:
@@ -132,11 +136,13 @@ class _Creation:
         undo.later(cgroup.remove)
         if spec.process is None or not spec.process.terminal:
             self.pipes = Pipes.make(open_stdin=self.launch.open_stdin)
+        self._check_donors()
         self.created = create(
             spec,
             CreateOptions(
                 cgroup=cgroup,
                 open_rootfs=self._open_rootfs,
+                clone_source=self._clone_source,
                 stdio=self.pipes.inside if self.pipes else None,
                 namespaces_ready=self._offer_network,
                 final_process=self._with_identity,
@@ -147,6 +153,8 @@ class _Creation:
             ),
         )
         undo.later(self.created.abandon)
+        self._check_donors()  # again: what was found under their numbers in /proc was theirs, then
+        self.shares_pids = not spec.linux.makes(NamespaceType.PID)
         if self.pipes:
             self.pipes.close_inside()
         if self.launch.wired:
@@ -181,6 +189,7 @@ class _Creation:
             bundle=self.launch.bundle,
             log=self.launch.log,
             cgroup=self.launch.cgroup,
+            shares_pids=self.shares_pids,
             monitor_log=self.log_fd,
             listener=self.listener.fileno(),
             pidfd=self.created.pidfd,
@@ -222,13 +231,27 @@ class _Creation:
         launch = self.launch
         return rootfs.open_overlay(launch.layers, launch.lower, launch.upper, launch.work, userns_fd)
 
+    def _check_donors(self) -> None:
+        for donor in self.launch.donors:
+            if not is_alive(donor.pid, donor.start_time):
+                raise WrongState(f"container {donor.name} has ended, and its namespaces with it")
+
+    def _clone_source(self, path: str, *, recursive: bool) -> int:
+        """A mount that a container shares with us is in its mount namespace, and found from its first process."""
+        for donor in self.launch.donors:
+            root = f"/proc/{donor.pid}/root"
+            if path.startswith(f"{root}/"):
+                return elsewhere.clone_from(donor.pid, path.removeprefix(root))
+        return trees.clone(path, recursive=recursive)
+
     def _offer_network(self, pid: int) -> None:
         if self.launch.wired:
             plan.offer_network(self.conversation, pid)
 
     def _with_identity(self, root_fd: int, process: Process) -> Process:
         identity = users.resolve(self.launch.user, root_fd)
-        user = User(uid=identity.uid, gid=identity.gid, additional_gids=identity.groups)
+        groups = dict.fromkeys((*identity.groups, *users.groups(self.launch.groups, root_fd)))
+        user = msgspec.structs.replace(process.user, uid=identity.uid, gid=identity.gid, additional_gids=tuple(groups))
         env = process.env
         if not any(entry.startswith("HOME=") for entry in env):
             env = (*env, f"HOME={identity.home}")

@@ -23,6 +23,8 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str
     log: str
     cgroup: str
+    shares_pids: bool = False
+    """Without a PID namespace of its own: what its first process leaves behind is ours to end."""
     monitor_log: int
     """For the monitor's own stderr."""
     listener: int

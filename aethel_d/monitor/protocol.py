@@ -45,6 +45,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults
     """Base of all documents."""
 
 
+class Donor(msgspec.Struct, frozen=True, kw_only=True):
+    """The first process of a container whose namespaces are joined, by more than its number."""
+
+    name: str
+    pid: int
+    start_time: int
+
+
 class Launch(Message, frozen=True, kw_only=True):
     """All that a monitor must know besides config.json in the bundle."""
 
@@ -60,6 +68,10 @@ class Launch(Message, frozen=True, kw_only=True):
     work: str
     user: str
     """name or uid, then optionally :group or :gid; empty: root."""
+    groups: tuple[str, ...] = ()
+    """Supplementary groups besides, names or numbers."""
+    donors: tuple[Donor, ...] = ()
+    """They must live until the container is set up, or its document leads into the namespaces of strangers."""
     open_stdin: bool
     wired: bool
     """The daemon wants the network namespace, and says Wired when it has put a network into it."""

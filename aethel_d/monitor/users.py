@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +45,11 @@ def resolve(user: str, root_fd: int) -> Identity:
         gid = _group(wanted_group, root_fd)
         return Identity(uid, gid, (gid,), home)
     return Identity(uid, gid, (gid, *_memberships(name, gid, root_fd)), home)
+
+
+def groups(wanted: Iterable[str], root_fd: int) -> tuple[int, ...]:
+    """The ids of groups by name or number. Raises InvalidArgument for an unknown name or a number out of range."""
+    return tuple(_group(each, root_fd) for each in wanted)
 
 
 def _from_passwd(wanted: str, entry: list[str] | None) -> tuple[str | None, int, int, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from aethel_run import hooks
 from aethel_run.process import affinity, attributes, netdevices, sources, stdio
-from aethel_run.process.sources import needs_sources
+from aethel_run.process.sources import Clone, needs_sources
 from aethel_run.spec.config import Spec
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import State
@@ -44,9 +44,9 @@ def open_root(open_rootfs: Callable[[int | None], int], path: str, userns_fd: in
 
 
 @act(man="open_tree(2) mount_setattr(2)", when=needs_sources, only="with bind mounts")
-def open_sources(spec: Spec, userns_fd: int | None, bundle: str) -> dict[int, int]:
+def open_sources(spec: Spec, userns_fd: int | None, bundle: str, clone: Clone) -> dict[int, int]:
     """Open what is bound in from the host, which init may not be able to reach."""
-    return sources.open_sources(spec, userns_fd, bundle)
+    return sources.open_sources(spec, userns_fd, bundle, clone)
 
 
 @act(

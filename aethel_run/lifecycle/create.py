@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from aethel_common import fdsocket
 from aethel_common.linux import processes
@@ -16,16 +16,20 @@ from aethel_common.undo import Undo
 from aethel_run import sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
+from aethel_run.init import trees
 from aethel_run.lifecycle import acts, gate
 from aethel_run.process import conversation, filters, idmap, joins, preconditions
 from aethel_run.process.children import kill_and_reap
-from aethel_run.process.sources import needs_sources
+from aethel_run.process.sources import Clone, needs_sources
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.process import NOTHING_TO_RUN, Process
 from aethel_run.spec.state import NOBODY, State
 from aethel_run.status import Status
+
+_UMASK: Final = 0o022
+"""What is made for mounts and as a working directory must be open to every user, whatever our caller's is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class CreateOptions:
     """Its path, for init to open where we have no privilege to (rootless)."""
     bundle: str = "/"
     """Where relative sources of bind mounts begin."""
+    clone_source: Clone = trees.clone
+    """How the source of a bind is copied, for a caller who knows others than paths of its own mount namespace."""
     cgroup: Cgroup | None = None
     """Where the container is born; made by the caller."""
     stdio: tuple[int, int, int] | None = (0, 1, 2)
@@ -139,6 +145,7 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
     def body() -> NoReturn:
         ours.close()  # or its end of file, the parent's death, would never be seen
         processes.set_process_name("aethel:init")
+        os.umask(_UMASK)
         init.run(given)
 
     cgroup_fd = options.cgroup.open() if options.cgroup is not None else None
@@ -174,7 +181,9 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
         if rootfs_fd is not None:
             fds.append(rootfs_fd)
             process = options.final_process(rootfs_fd, process)
-        sources = acts.open_sources(spec, userns_fd, options.bundle) if needs_sources(spec) else {}
+        sources: Mapping[int, int] = {}
+        if needs_sources(spec):
+            sources = acts.open_sources(spec, userns_fd, options.bundle, options.clone_source)
         fds.extend(sources.values())
         if options.stdio is not None:
             acts.give_stdio(options.stdio, process, spec)

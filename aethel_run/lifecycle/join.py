@@ -92,6 +92,7 @@ def _spawn(
     def body() -> NoReturn:
         ours.close()  # or its end of file, the parent's death, would never be seen
         processes.set_process_name("aethel:exec")
+        os.umask(0o022)  # a working directory that it makes is open to every user
         init.run_joining(given)
 
     pidfd = open_pidfd(container.pid, container.start_time)

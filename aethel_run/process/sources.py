@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Protocol
 
 from aethel_common.errors import InvalidSpec, NotFound, Unsupported
 from aethel_common.linux import mounts
@@ -18,7 +19,14 @@ from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.mounts import Meaning, Mount, meaning
 
 
-def open_sources(spec: Spec, userns_fd: int | None, bundle: str = "/") -> dict[int, int]:
+class Clone(Protocol):
+    """How a source is copied."""
+
+    def __call__(self, path: str, *, recursive: bool) -> int:
+        """A detached mount; the caller's. Raises OSError."""
+
+
+def open_sources(spec: Spec, userns_fd: int | None, bundle: str = "/", clone: Clone = trees.clone) -> dict[int, int]:
     """Every source that the document binds, by the mount's index; all are the caller's.
 
     What this process has no privilege to copy (rootless) is left out: init, who has it in its own namespaces, does it.
@@ -33,7 +41,7 @@ def open_sources(spec: Spec, userns_fd: int | None, bundle: str = "/") -> dict[i
                 words = meaning(mount)
                 if words.needs_source:
                     map_fd = _map(mount, words, userns_fd, ids)
-                    fd = _open_if_allowed(mount, map_fd, bundle, keep_peers)
+                    fd = _open_if_allowed(mount, map_fd, bundle, keep_peers, clone)
                     if fd is not None:
                         opened[index] = fd
     except BaseException:
@@ -48,7 +56,14 @@ def needs_sources(spec: Spec) -> bool:
     return any(meaning(mount).needs_source for mount in spec.mounts)
 
 
-def open_source(mount: Mount, map_fd: int | None = None, bundle: str = "/", *, keep_peers: bool = False) -> int:
+def open_source(
+    mount: Mount,
+    map_fd: int | None = None,
+    bundle: str = "/",
+    *,
+    keep_peers: bool = False,
+    clone: Clone = trees.clone,
+) -> int:
     """A detached mount of one source; the caller's. A relative one is taken from the bundle.
 
     `map_fd`: the user namespace whose mappings an `idmap` applies. Raises NotFound, Unsupported, OSError.
@@ -56,7 +71,7 @@ def open_source(mount: Mount, map_fd: int | None = None, bundle: str = "/", *, k
     words = meaning(mount)
     path = os.path.join(bundle, mount.source)
     try:
-        fd = trees.clone(path, recursive=words.recursive)
+        fd = clone(path, recursive=words.recursive)
     except FileNotFoundError:
         raise NotFound(f"bind source {path} does not exist") from None
     try:
@@ -71,9 +86,9 @@ def open_source(mount: Mount, map_fd: int | None = None, bundle: str = "/", *, k
     return fd
 
 
-def _open_if_allowed(mount: Mount, map_fd: int | None, bundle: str, keep_peers: bool) -> int | None:
+def _open_if_allowed(mount: Mount, map_fd: int | None, bundle: str, keep_peers: bool, clone: Clone) -> int | None:
     try:
-        return open_source(mount, map_fd, bundle, keep_peers=keep_peers)
+        return open_source(mount, map_fd, bundle, keep_peers=keep_peers, clone=clone)
     except PermissionError as error:
         if error.errno == errno.EPERM and map_fd is None:
             return None
@@ -97,12 +112,12 @@ def _idmap(fd: int, path: str, words: Meaning, map_fd: int | None) -> None:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
         raise Unsupported(
-            f"{path} is on {_file_system(path)}, which cannot be idmapped",
+            f"{path} is on {file_system(path)}, which cannot be idmapped",
             hint="`--userns host` runs it without a user namespace",
         ) from error
 
 
-def _file_system(path: str) -> str:
+def file_system(path: str) -> str:
     """The type of the file system that holds `path`. man 5 proc (mountinfo)"""
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"

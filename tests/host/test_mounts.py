@@ -402,10 +402,10 @@ def test_the_root_itself_is_no_destination(bundle: Bundle) -> None:
 
 
 def test_a_tmpfs_has_the_mode_of_what_it_covers(bundle: Bundle) -> None:
-    """As tmpfs mounts of other runtimes have it: /tmp stays everybody's."""
+    """As tmpfs mounts of other runtimes have it: /tmp stays everybody's, and so is what covers nothing."""
     (bundle.rootfs / "var").chmod(0o710)
-    entries = [mount("/tmp"), mount("/var"), mount("/x", "tmpfs", "tmpfs", "mode=0700")]
-    assert bundle.run("stat -c %a /tmp /var /x", {"mounts+": entries}).lines == ["1777", "710", "700"]
+    entries = [mount("/tmp"), mount("/var"), mount("/x", "tmpfs", "tmpfs", "mode=0700"), mount("/y")]
+    assert bundle.run("stat -c %a /tmp /var /x /y", {"mounts+": entries}).lines == ["1777", "710", "700", "1777"]
 
 
 def test_a_read_only_tmpfs_takes_other_mounts_all_the_same(bundle: Bundle, tmp_path: Path) -> None:

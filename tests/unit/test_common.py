@@ -93,6 +93,17 @@ def test_a_message_carries_descriptors() -> None:
         os.close(fd)
 
 
+def test_last_words_are_heard_though_something_was_left_unread() -> None:
+    """The kernel tells of the reset before it gives out what was sent."""
+    one, other = fdsocket.pair()
+    with one, other:
+        fdsocket.send(other, b"this went wrong")
+        fdsocket.send(one, b"go on")
+        other.close()
+        assert fdsocket.receive(one) == (b"this went wrong", [])
+        assert fdsocket.receive(one) == (b"", [])
+
+
 def test_a_socket_may_have_a_long_path(tmp_path: Path) -> None:
     path = tmp_path / ("d" * 100) / "s"
     path.parent.mkdir()

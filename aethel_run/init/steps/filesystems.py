@@ -90,9 +90,10 @@ def _own_source(mount: Mount, words: Meaning) -> int:
 
 def _mount(init: Init, mount: Mount, words: Meaning) -> None:
     find = targets.plain_directory if views.is_shown_whole(mount) else targets.directory
+    covers = mount.type == _TMPFS and _is_there(init.rootfs_fd, mount.destination)
     target_fd = find(init.rootfs_fd, mount)
     try:
-        if mount.type == _TMPFS:
+        if covers:
             _take_after(target_fd, words)
         mount_fd = _make_by_mount(init, mount, words, target_fd) if words.super_flags else _make(init, mount, words)
         try:
@@ -107,8 +108,18 @@ def _mount(init: Init, mount: Mount, words: Meaning) -> None:
         os.close(target_fd)
 
 
+def _is_there(root_fd: int, path: str) -> bool:
+    fd = targets.existing(root_fd, path)
+    if fd is not None:
+        os.close(fd)
+    return fd is not None
+
+
 def _take_after(target_fd: int, words: Meaning) -> None:
-    """A tmpfs has the mode of what it covers unless one is said, so that /tmp stays everybody's; a copy its owner too."""
+    """A tmpfs has the mode of what it covers unless one is said, so that /tmp stays everybody's; a copy its owner too.
+
+    What covers nothing is everybody's, as the kernel has it.
+    """
     status = os.fstat(target_fd)
     said = {key for key, _ in words.data}
     if "mode" not in said:
