@@ -124,6 +124,7 @@ def test_without_leaves_out_exactly_that_step(bundle: Bundle) -> None:
         ("drop_bounding_set", "grep CapBnd /proc/self/status | cut -f2", "00000000a80425fb", None),
         ("set_capabilities", "grep CapEff /proc/self/status | cut -f2", "0000000000000001", "00000000a80425fb"),
     ],
+    ids=["masks", "read_only_paths", "no_new_privs", "read_only_root", "bounding_set", "capabilities"],
 )
 def test_what_is_left_out_is_missed(bundle: Bundle, name: str, script: str, protected: str, open_: str | None) -> None:
     changes: dict[str, Any] = {"process.noNewPrivileges": True, "root.readonly": True}
@@ -148,6 +149,7 @@ def test_what_is_left_out_is_missed(bundle: Bundle, name: str, script: str, prot
         ("link_devices", "no protection"),
         ("nonsense", "no step is called"),
     ],
+    ids=lambda text: text.replace(" ", "_"),
 )
 def test_what_endangers_the_host_is_refused_by_name_and_reason(bundle: Bundle, name: str, words: str) -> None:
     with pytest.raises(InvalidArgument, match=words) as refused:
