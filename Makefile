@@ -3,8 +3,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+LINKS  ?= /usr/local/bin
 SOURCES := $(shell find aethel_* images proto -type f -not -name '*.pyc') pyproject.toml README.md
 
+# The parts of `test` measure time and share the machine's CPUs: one after the other, whatever -j says.
+.NOTPARALLEL:
 .PHONY: help demo test lint unit host e2e vm bench clean
 
 help:  ## Say what there is.
@@ -12,9 +15,9 @@ help:  ## Say what there is.
 
 demo: $(VENV)/installed  ## Build demo-alpine, start the daemon if none answers, and look into a container.
 	@tools/system-packages demo
-	@tools/demo $(BIN)
+	@tools/demo $(BIN) $(LINKS)
 
-test: lint unit host e2e  ## Format, lint, types, import contract, unit, host and end-to-end tests.
+test: lint unit host e2e vm  ## Format, lint, types, import contract, unit, host and end-to-end tests, on two kernels.
 
 lint: $(VENV)/dev  ## Format, lint, types and import contract.
 	$(BIN)/ruff format --check .
@@ -33,7 +36,7 @@ e2e: $(VENV)/dev $(VENV)/installed  ## Tests that drive the installed commands a
 	@tools/system-packages test
 	$(BIN)/pytest tests/e2e
 
-vm: $(VENV)/dev $(VENV)/installed  ## The end-to-end tests once more, on a second kernel (user-mode Linux; takes some minutes).
+vm: $(VENV)/dev $(VENV)/installed  ## The host and end-to-end tests once more, on a second kernel (user-mode Linux).
 	@tools/system-packages test
 	@tools/system-packages vm
 	$(BIN)/pytest tests/vm

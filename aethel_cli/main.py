@@ -11,8 +11,9 @@ from typing import Final
 
 import click
 
+from aethel_cli.render import complain
 from aethel_common.address import DEFAULT_SOCKET
-from aethel_common.errors import AethelError
+from aethel_common.errors import AethelError, from_os
 
 _COMMANDS: Final = {
     "attach": ("run", "Attach to a running container."),
@@ -82,11 +83,16 @@ def aethel(ctx: click.Context, host: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; does not return."""
-    code = _run(list(sys.argv[1:] if arguments is None else arguments))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    code = _run(words)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         code = 141
+    except OSError as error:
+        if code == 0:  # otherwise it has been told
+            complain(from_os(error, "write to stdout"))
+            code = 125 if _command_of(words) in RUNS_A_PROGRAM else 1
     sys.stderr.flush()
     # gRPC takes some 10 ms to take itself apart; there is nothing left to be taken apart for.
     os._exit(code)
@@ -99,16 +105,19 @@ def _run(arguments: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
         where = f"; see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
-        click.echo(f"aethel: {error.format_message().rstrip('.')}{where}", err=True)
+        complain(f"{error.format_message().rstrip('.')}{where}")
         return 125 if runs else 2
     except click.ClickException as error:
-        click.echo(f"aethel: {error.format_message()}", err=True)
+        complain(error.format_message())
         return 125 if runs else error.exit_code
     except AethelError as error:
-        click.echo(f"aethel: {error}", err=True)
+        complain(error)
         return error.run_exit_code if runs and error.exit_code != 125 else error.exit_code
     except BrokenPipeError:
         return 141
+    except OSError as error:
+        complain(from_os(error, _command_of(arguments)))
+        return 125 if runs else 1
     except (click.Abort, KeyboardInterrupt):
         return 130
 

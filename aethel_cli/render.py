@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import click
+
 _UNITS: Final = (
     ("year", 31536000),
     ("month", 2592000),
@@ -13,6 +15,12 @@ _UNITS: Final = (
     ("hour", 3600),
     ("minute", 60),
 )
+
+
+def complain(problem: object) -> None:
+    """One line on stderr, whatever is in it: what came from elsewhere must not speak to the terminal."""
+    text = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(problem))
+    click.echo(f"aethel: {text}", err=True)
 
 
 def age(nanoseconds: int) -> str:

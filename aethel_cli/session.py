@@ -27,6 +27,9 @@ _UNCAUGHT: Final = frozenset(
 )
 _CHUNK: Final = 32 * 1024
 _RECONNECT_SECONDS: Final = 15.0
+"""How long to look for another daemon when one is gone."""
+_REFUSED_SECONDS: Final = 2.0
+"""A call that fails later than this was not refused: somebody had taken it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,16 +62,20 @@ def attach(daemon: Daemon, streams: Streams) -> int:
 
 
 def wait(socket: str, container_id: str) -> int:
-    """The exit code of a container, also across a restart of the daemon. Raises DaemonUnreachable."""
-    deadline = time.monotonic() + _RECONNECT_SECONDS
+    """The exit code of a container, also across restarts of the daemon. Raises DaemonUnreachable."""
+    answered = time.monotonic()
     while True:
+        called = time.monotonic()
         try:
             with errors(socket):
                 daemon = Daemon(socket)
                 end = daemon.stub.WaitContainer(pb.WaitRequest(container_id=container_id))
                 return int(end.exit_code)
         except DaemonUnreachable:
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now - called > _REFUSED_SECONDS:
+                answered = now
+            if now - answered > _RECONNECT_SECONDS:
                 raise
             time.sleep(0.2)
 

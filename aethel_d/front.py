@@ -1,7 +1,8 @@
 """The front: owns the listening socket, knows who calls, and passes bytes to gRPC and back.
 
 gRPC can neither take over a listening socket nor tell the peer's ids. So the front accepts, asks the kernel who it is
-(SO_PEERCRED, man 7 unix), connects to gRPC's own socket in a 0700 directory, and copies both ways in one thread.
+(SO_PEERCRED, man 7 unix), connects to one of gRPC's own sockets in a 0700 directory (one serves, the other refuses), and
+copies both ways in one thread.
 """
 
 from __future__ import annotations
@@ -11,24 +12,33 @@ import grp
 import logging
 import os
 import pwd
+import queue
 import selectors
 import socket
+import stat
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-from aethel_common.errors import AlreadyExists
+from aethel_common.errors import AlreadyExists, InvalidArgument
+from aethel_d.splice import Splice
 
 log = logging.getLogger(__name__)
 
-_CHUNK: Final = 64 * 1024
 _BACKLOG: Final = 512
+_SO_PEERGROUPS: Final = 59
+_MOST_GROUPS: Final = 256
+"""Python reads at most 1024 bytes of a socket option."""
 
 
 def listen(path: Path, group: str) -> socket.socket:
-    """A socket at `path`, 0660 and of that group if it exists; a stale one is replaced. Raises AlreadyExists."""
+    """A socket at `path`, 0660 and of that group if it exists; a stale one is replaced.
+
+    Raises AlreadyExists when a daemon answers there, InvalidArgument when it is something else than a socket.
+    """
+    _refuse_other_files(path)
     _refuse_if_answered(path)
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -39,6 +49,15 @@ def listen(path: Path, group: str) -> socket.socket:
     os.chmod(path, 0o660)
     sock.listen(_BACKLOG)
     return sock
+
+
+def _refuse_other_files(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise InvalidArgument(f"{path} is there already, and is not a socket")
 
 
 def _refuse_if_answered(path: Path) -> None:
@@ -58,22 +77,25 @@ def _gid(group: str) -> int | None:
 
 
 class Front:
-    """Accepts on one socket, copies to and from another."""
+    """Accepts on one socket; copies to and from `upstream` for those who may call, `refusal` for the others."""
 
-    def __init__(self, listener: socket.socket, upstream: str, group: str) -> None:
+    def __init__(self, listener: socket.socket, *, upstream: str, refusal: str, group: str) -> None:
         self._listener = listener
         self._upstream = upstream
+        self._refusal = refusal
         self._group = group
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._stopping = False
+        self._actions: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        """What other threads want done on ours: the selector is not theirs to touch."""
         self._thread = threading.Thread(target=self._run, name="front", daemon=True)
 
     def start(self) -> None:
         """Begin to accept."""
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-        self._selector.register(self._woken, selectors.EVENT_READ, lambda: None)
+        self._selector.register(self._woken, selectors.EVENT_READ, self._act)
         self._thread.start()
 
     def stop_accepting(self) -> None:
@@ -85,21 +107,24 @@ class Front:
         self._stopping = True
         self._wake.send(b"x")
         self._thread.join()
+        for key in list(self._selector.get_map().values()):
+            if key.fileobj not in (self._listener, self._woken):
+                cast(socket.socket, key.fileobj).close()
         self._selector.close()
         self._wake.close()
         self._woken.close()
 
     def _on_thread(self, action: Callable[[], object]) -> None:
         done = threading.Event()
-
-        def act() -> None:
-            self._woken.recv(1)
-            action()
-            done.set()
-
-        self._selector.modify(self._woken, selectors.EVENT_READ, act)
+        self._actions.put(action)
+        self._actions.put(done.set)
         self._wake.send(b"x")
         done.wait()
+
+    def _act(self) -> None:
+        self._woken.recv(1)
+        while not self._actions.empty():
+            self._actions.get()()
 
     def _run(self) -> None:
         while not self._stopping:
@@ -108,6 +133,8 @@ class Front:
                     key.data()
                 except OSError as error:
                     log.debug("front: %s", error)
+                except Exception:  # one connection's trouble is not everybody's: without this thread nobody is served
+                    log.exception("front")
 
     def _accept(self) -> None:
         try:
@@ -119,30 +146,24 @@ class Front:
                 threading.Event().wait(0.05)  # do not spin: a descriptor comes free when a caller leaves
             raise
         pid, uid, gid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        if not self._may(uid, gid):
-            log.warning("refused a call of process %d, user %d", pid, uid)
-            client.close()
-            return
-        log.debug("a call of process %d, user %d, group %d", pid, uid, gid)
-        self._connect(client)
+        if self._may(client, uid, gid):
+            log.debug("a call of process %d, user %d, group %d", pid, uid, gid)
+            self._connect(client, self._upstream)
+        else:
+            log.warning("refused a call of process %d, user %d, group %d", pid, uid, gid)
+            self._connect(client, self._refusal)
 
-    def _may(self, uid: int, gid: int) -> bool:
+    def _may(self, client: socket.socket, uid: int, gid: int) -> bool:
         """Root, the daemon's own user, and members of the group."""
         if uid in (0, os.geteuid()):
             return True
         wanted = _gid(self._group)
-        if wanted is None:
-            return False
-        try:
-            groups = os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
-        except KeyError:
-            groups = [gid]
-        return wanted in groups
+        return wanted is not None and (wanted == gid or wanted in _groups(client, uid, gid))
 
-    def _connect(self, client: socket.socket) -> None:
+    def _connect(self, client: socket.socket, path: str) -> None:
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            server.connect(self._upstream)
+            server.connect(path)
         except OSError:
             server.close()
             client.close()
@@ -152,80 +173,16 @@ class Front:
         Splice(self._selector, client, server)
 
 
-class Splice:
-    """Two connected sockets, copied into each other with one chunk in hand a direction: who is slow makes who is fast wait."""
+def _groups(client: socket.socket, uid: int, gid: int) -> Sequence[int]:
+    """The supplementary groups that the caller's process has; SO_PEERGROUPS, Linux 4.13.
 
-    def __init__(self, selector: selectors.BaseSelector, one: socket.socket, other: socket.socket) -> None:
-        self._selector = selector
-        self._ends = (one, other)
-        self._pending = {one: b"", other: b""}
-        """What is still to be written to each."""
-        self._ended = {one: False, other: False}
-        """Whose end of file has been read."""
-        self._closed = False
-        for sock in self._ends:
-            selector.register(sock, selectors.EVENT_READ, self._callback(sock))
-
-    def _callback(self, sock: socket.socket) -> Callable[[], None]:
-        return lambda: self._ready(sock)
-
-    def _ready(self, sock: socket.socket) -> None:
-        if self._closed:
-            return  # the other end was ready in the same round, and ended it
+    If they are too many for that, those that the user database gives the user.
+    """
+    try:
+        data = client.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MOST_GROUPS)
+    except OSError:
         try:
-            if self._pending[sock]:
-                self._write(sock)
-            other = self._ends[self._ends[0] is sock]
-            if not self._pending[other] and not self._ended[sock]:
-                self._read(sock, other)
-            self._watch()
-        except OSError:
-            self._close()
-
-    def _read(self, source: socket.socket, target: socket.socket) -> None:
-        try:
-            data = source.recv(_CHUNK)
-        except BlockingIOError:
-            return
-        if not data:
-            self._ended[source] = True
-            target.shutdown(socket.SHUT_WR)
-            return
-        self._pending[target] = data
-        self._write(target)
-
-    def _write(self, target: socket.socket) -> None:
-        try:
-            sent = target.send(self._pending[target], socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            return
-        self._pending[target] = self._pending[target][sent:]
-
-    def _watch(self) -> None:
-        if all(self._ended.values()) and not any(self._pending.values()):
-            self._close()
-            return
-        for sock in self._ends:
-            other = self._ends[self._ends[0] is sock]
-            events = selectors.EVENT_WRITE if self._pending[sock] else 0
-            if not self._ended[sock] and not self._pending[other]:
-                events |= selectors.EVENT_READ
-            self._register(sock, events)
-
-    def _register(self, sock: socket.socket, events: int) -> None:
-        known = sock in self._selector.get_map()
-        if not events:
-            if known:
-                self._selector.unregister(sock)
-        elif known:
-            if self._selector.get_key(sock).events != events:
-                self._selector.modify(sock, events, self._callback(sock))
-        else:
-            self._selector.register(sock, events, self._callback(sock))
-
-    def _close(self) -> None:
-        self._closed = True
-        for sock in self._ends:
-            if sock in self._selector.get_map():
-                self._selector.unregister(sock)
-            sock.close()
+            return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+        except KeyError:
+            return ()
+    return struct.unpack(f"{len(data) // 4}I", data)

@@ -15,6 +15,7 @@ from aethel_common.rpc import aethel_pb2
 from aethel_common.rpc.aethel_pb2_grpc import add_AethelServiceServicer_to_server
 from aethel_common.rpc.endpoint import server_options
 from aethel_d import front, systemd
+from aethel_d.api import refusal
 from aethel_d.api.boundary import WORKERS
 from aethel_d.api.service import Service
 from aethel_d.config import DaemonConfig
@@ -55,12 +56,16 @@ def _blocked_signals() -> set[signal.Signals]:
 def _serve(engine: Engine, listener: socket.socket, signals: set[signal.Signals]) -> None:
     path = engine.layout.grpc
     path.mkdir(mode=0o700, exist_ok=True)
-    upstream = path / "s"
-    upstream.unlink(missing_ok=True)
+    upstream, refuse = path / "s", path / "refusal"
+    for stale in (upstream, refuse):
+        stale.unlink(missing_ok=True)
+    group = engine.config.socket_group
     server = _server(engine)
     server.add_insecure_port(f"unix:{upstream}")
     server.start()
-    entrance = front.Front(listener, str(upstream), engine.config.socket_group)
+    refusing = refusal.server(f"unix:{refuse}", group)
+    refusing.start()
+    entrance = front.Front(listener, upstream=str(upstream), refusal=str(refuse), group=group)
     entrance.start()
     log.info("serving on %s", engine.layout.socket)
     systemd.notify("READY=1")
@@ -68,6 +73,7 @@ def _serve(engine: Engine, listener: socket.socket, signals: set[signal.Signals]
     log.info("%s: stopping", signal.Signals(received).name)
     systemd.notify("STOPPING=1")
     entrance.stop_accepting()
+    refusing.stop(None)
     server.stop(_DRAIN_SECONDS).wait()
     entrance.close()
 

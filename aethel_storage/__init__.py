@@ -3,7 +3,8 @@
 - `digest`, `content`: blobs by digest
 - `oci`: image-spec documents, typed
 - `images`: names and what they stand for; `oci_layout`: import from a directory
-- `layers`, `extract`: layers unpacked once
+- `layers`, `extract`, `archive`: layers unpacked once
 - `snapshots`: the writable part of a container
-- `recipes`, `alpine`, `qcow2`: images that are built here from a pinned source
+- `recipes`, `recipe`, `tree`: images that are built here; `alpine`, `apk`, `qcow2`, `wheel` from a pinned source, `busybox`
+  from the host's own program
 """

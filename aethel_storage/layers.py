@@ -8,11 +8,11 @@ import hashlib
 import io
 import os
 import shutil
-import zlib
 from pathlib import Path
 from typing import IO, Final, cast
 
 from aethel_common.errors import Corrupt, from_os
+from aethel_common.linux import files
 from aethel_storage import digest as digests
 from aethel_storage.content import ContentStore
 from aethel_storage.extract import extract
@@ -76,14 +76,16 @@ class LayerStore:
                     extract(plain, root_fd, what)
                     plain.drain()
                     compressed.drain()
-                except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                except _damage() as error:
                     raise Corrupt(f"{what}: layer {layer.digest} is damaged: {error}") from error
+            if compressed.digest() != layer.digest:
+                raise Corrupt(f"{what}: blob {layer.digest} is damaged", hint="build or pull the image again")
+            if plain.digest() != diff_id:
+                raise Corrupt(f"{what}: layer {layer.digest} unpacks to {plain.digest()}, not to {diff_id}")
+            # A directory that is there is taken for whole for ever: it may not be there before its files are.
+            files.syncfs(root_fd)
         finally:
             os.close(root_fd)
-        if compressed.digest() != layer.digest:
-            raise Corrupt(f"{what}: blob {layer.digest} is damaged", hint="build or pull the image again")
-        if plain.digest() != diff_id:
-            raise Corrupt(f"{what}: layer {layer.digest} unpacks to {plain.digest()}, not to {diff_id}")
 
 
 class _Hashing(io.RawIOBase):
@@ -125,5 +127,13 @@ def _decompress(stream: _Hashing, blob: IO[bytes]) -> IO[bytes]:
     if magic == _ZSTD:
         import zstandard
 
-        return zstandard.ZstdDecompressor().stream_reader(reader)
+        return zstandard.ZstdDecompressor().stream_reader(reader, read_across_frames=True)
     return reader
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What the decompressors raise; called when something has been raised, so that they are loaded already if need be."""
+    from isal import igzip_lib
+    from zstandard import ZstdError
+
+    return EOFError, gzip.BadGzipFile, cast(type[Exception], igzip_lib.IsalError), ZstdError

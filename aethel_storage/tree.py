@@ -52,25 +52,27 @@ class _DatedConfig(ImageConfig, frozen=True, kw_only=True):
     created: str
 
 
-def write_layout(directory: Path, files: Iterable[File], configuration: Configuration, *, architecture: str) -> None:
-    """Make `directory`, with one image of one layer. image-spec image-layout.md"""
+def write_layout(directory: Path, files: Iterable[File], configuration: Configuration, *, architecture: str) -> str:
+    """Make `directory`, with one image of one layer, whose diff id is returned. image-spec image-layout.md"""
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     tar = _tar(files)
     # mtime 0 and a fixed level: the same bytes wherever the same zlib is; the layer's diff id is the same everywhere.
+    diff_id = digests.of(tar)
     layer = _store(blobs, gzip.compress(tar, compresslevel=9, mtime=0), LAYER_GZIP)
     config = _DatedConfig(
         architecture=architecture,
         os="linux",
         created=datetime.fromtimestamp(configuration.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         config=RunConfig(env=(DEFAULT_PATH,), cmd=configuration.command, labels=configuration.labels),
-        rootfs=RootFs(type="layers", diff_ids=(digests.of(tar),)),
+        rootfs=RootFs(type="layers", diff_ids=(diff_id,)),
     )
     document = _encode(config)
     manifest = Manifest(schema_version=2, config=_store(blobs, document, CONFIG), layers=(layer,))
     index = Index(schema_version=2, manifests=(_store(blobs, _encode(manifest), MANIFEST),))
     (directory / "index.json").write_bytes(_encode(index))
     (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    return diff_id
 
 
 def _encode(document: msgspec.Struct) -> bytes:

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         room = item.path.relative_to(HERE).parts[0]
-        if room in ("host", "oci", "e2e"):
+        if room in ("host", "oci", "e2e", "vm"):
             item.add_marker("host" if room == "oci" else room)
             if os.geteuid() != 0:
                 item.add_marker(pytest.mark.skip(reason="needs root"))

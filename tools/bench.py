@@ -1,11 +1,13 @@
-"""`make bench`: what a start costs, beside runc and unshare in the same run. Medians; a goal, not a test.
+"""`make bench`: what a start costs, beside runc, crun and unshare in the same run. Medians; a goal, not a test.
 
-The first two lines are the floor of every command: a Python that starts, and one that has loaded gRPC.
+The first lines are the floor of the commands: a Python that starts, and one that has loaded what they cannot do without.
+All runtimes run the same bundle, runc's own default document with a static busybox.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -16,10 +18,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from aethel_run.cgroup.managers.cgroupfs import Cgroupfs
+from aethel_run.cgroup.tree import Cgroup, mount_point
+from aethel_run.lifecycle.create import CreateOptions, create
+from aethel_run.lifecycle.rootfs import open_directory
+from aethel_run.spec.load import decode
 from tests.harness.daemon import Daemon
 from tests.harness.host import children, wait_until
 
 RUNS = 20
+_RUNTIMES = "--runtimes"
 RUN = ("run", "--rm", "demo-alpine", "true")
 
 
@@ -61,20 +69,70 @@ def quiet(*command: str) -> None:
 
 
 def runc_bundle(directory: Path) -> Path:
-    """busybox under runc's own default document, without a terminal."""
+    """busybox under runc's own default document, without a terminal, and without what crun may not always ask for."""
     (directory / "rootfs/bin").mkdir(parents=True)
     quiet("cp", "/bin/busybox", str(directory / "rootfs/bin/"))
     quiet("runc", "spec", "-b", str(directory))
     config = json.loads((directory / "config.json").read_text())
     config["process"] |= {"terminal": False, "args": ["/bin/busybox", "true"]}
     config["process"].pop("rlimits", None)
+    config["process"]["capabilities"].pop("ambient", None)
+    config["linux"].pop("resources", None)
     (directory / "config.json").write_text(json.dumps(config))
     return directory
 
 
+def in_process_ms(bundle: Path) -> float:
+    """Create to exec by the library: what is left of `aethel-run run` without Python's start and its imports."""
+    spec = decode((bundle / "config.json").read_bytes())
+    rootfs = open_directory(str(bundle / "rootfs"))
+    times = []
+    for _ in range(RUNS + 1):
+        cgroup = Cgroupfs(Cgroup(mount_point() / f"bench{time.time_ns()}"))
+        began = time.perf_counter()
+        container = create(spec, CreateOptions(open_rootfs=rootfs, cgroup=cgroup.make(spec.linux.resources)))
+        container.start()
+        times.append((time.perf_counter() - began) * 1000)
+        os.waitid(os.P_PIDFD, container.pidfd, os.WEXITED)
+        os.close(container.pidfd)
+        cgroup.remove(cgroup.cgroup)
+    return statistics.median(times[1:])
+
+
+def runtimes(directory: Path) -> list[tuple[str, float]]:
+    """The same bundle by each runtime there is."""
+    bundle = runc_bundle(directory)
+    commands = {
+        "runc run": ("runc", "--root", f"{directory}/runc"),
+        "crun run": ("crun", "--root", f"{directory}/crun"),
+        "aethel-run run": (str(Path(sys.executable).parent / "aethel-run"), "--root", f"{directory}/aethel"),
+    }
+    rows = [("create to exec, in process", in_process_ms(bundle))]
+    for name, command in commands.items():
+        run = (*command, "run", "--bundle", str(bundle))
+        rows.append((name, median_ms(lambda run=run: quiet(*run, f"bench{time.time_ns()}"))))  # type: ignore[misc]
+    return rows
+
+
+def runtimes_alone() -> list[tuple[str, float]]:
+    """In a mount namespace where only cgroup2 is to be seen: crun refuses a host that has both versions."""
+    script = f'[ {mount_point()} = /sys/fs/cgroup ] || mount --rbind {mount_point()} /sys/fs/cgroup; exec "$@"'
+    alone = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "-"]
+    answer = subprocess.run([*alone, sys.executable, __file__, _RUNTIMES], stdout=subprocess.PIPE, check=True)
+    return [(name, ms) for name, ms in json.loads(answer.stdout)]
+
+
 def main() -> None:
+    if sys.argv[-1] == _RUNTIMES:
+        with tempfile.TemporaryDirectory() as directory:
+            print(json.dumps(runtimes(Path(directory))))
+        return
     rows = [
         ("python -c pass", median_ms(lambda: quiet(sys.executable, "-c", "pass"))),
+        (
+            "python -c 'import msgspec, ctypes'",
+            median_ms(lambda: quiet(sys.executable, "-c", "import msgspec, ctypes")),
+        ),
         ("python -c 'import grpc'", median_ms(lambda: quiet(sys.executable, "-c", "import grpc"))),
     ]
     daemon = Daemon()
@@ -85,10 +143,7 @@ def main() -> None:
         private = monitor_kb(daemon)
     finally:
         daemon.close()
-    with tempfile.TemporaryDirectory() as directory:
-        bundle = runc_bundle(Path(directory))
-        runc = ("runc", "--root", f"{directory}/state", "run", "-b", str(bundle))
-        rows.append(("runc run", median_ms(lambda: quiet(*runc, f"bench{time.time_ns()}"))))
+    rows += runtimes_alone()
     command = ("unshare", "-Urpfmnui", "--mount-proc", "/bin/busybox", "true")
     rows.append(("unshare -Urpfmnui --mount-proc", median_ms(lambda: quiet(*command))))
     for name, ms in rows:

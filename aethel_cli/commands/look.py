@@ -12,7 +12,7 @@ import click
 from aethel_cli import render
 from aethel_cli.client import Daemon, connect, errors, pb
 from aethel_cli.hostconfig import host_config
-from aethel_cli.render import age, table
+from aethel_cli.render import age, complain, table
 from aethel_common.errors import AethelError, DaemonUnreachable
 
 
@@ -164,7 +164,7 @@ def inspect(host: str, containers: tuple[str, ...]) -> int:
             except DaemonUnreachable:
                 raise
             except AethelError as error:
-                click.echo(f"aethel: {error}", err=True)
+                complain(error)
                 code = 1
     click.echo(render.json(found, indent=4))
     return code

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -44,8 +47,9 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
     terminal.parse_keys(detach_keys)
     asked = request(options, start=detach)
     with connect(host) as daemon:
-        created = _create(daemon, asked, quiet=options["quiet"])
-        _write_cidfile(options["cidfile"], created.container_id)
+        with _cidfile(options["cidfile"]) as note:
+            created = _create(daemon, asked, quiet=options["quiet"])
+            note(created.container_id)
         if detach:
             click.echo(created.container_id)
             return 0
@@ -66,9 +70,9 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
 def create(host: str, /, **options: Any) -> None:
     """Make a container of IMAGE without starting it, and print its id."""
     asked = request(options, start=False)
-    with connect(host) as daemon:
+    with connect(host) as daemon, _cidfile(options["cidfile"]) as note:
         created = _create(daemon, asked, quiet=options["quiet"])
-    _write_cidfile(options["cidfile"], created.container_id)
+        note(created.container_id)
     click.echo(created.container_id)
 
 
@@ -157,7 +161,19 @@ def _create_once(daemon: Daemon, request: pb.CreateContainerRequest) -> pb.Creat
         return response
 
 
-def _write_cidfile(path: str, container_id: str) -> None:
-    if path:
-        with open(path, "w") as file:
-            file.write(container_id)
+@contextmanager
+def _cidfile(path: str) -> Iterator[Callable[[str], object]]:
+    """A new file to note the id in, made before the container is; gone again if that fails."""
+    if not path:
+        yield lambda container_id: None
+        return
+    try:
+        file = open(path, "x")  # noqa: SIM115 -- closed below
+    except OSError as error:
+        raise InvalidArgument(f"{path}: {error.strerror}") from error
+    try:
+        with file:
+            yield file.write
+    except BaseException:
+        os.unlink(path)
+        raise

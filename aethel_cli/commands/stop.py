@@ -8,6 +8,7 @@ import click
 
 from aethel_cli import session
 from aethel_cli.client import Daemon, connect, errors, pb
+from aethel_cli.render import complain
 from aethel_common.errors import AethelError, DaemonUnreachable
 
 _CONTAINERS = click.argument("containers", nargs=-1, required=True, metavar="CONTAINER...")
@@ -24,7 +25,7 @@ def each(host: str, containers: Iterable[str], action: Callable[[Daemon, str], o
             except DaemonUnreachable:
                 raise
             except AethelError as error:
-                click.echo(f"aethel: {error}", err=True)
+                complain(error)
                 code = 1
             else:
                 click.echo(name)
@@ -76,6 +77,8 @@ def rm(host: str, force: bool, containers: tuple[str, ...]) -> int:
 @click.pass_obj
 def wait(host: str, containers: tuple[str, ...]) -> None:
     """Wait until containers have stopped, and print their exit codes. Goes on across a restart of the daemon."""
-    with connect(host):
+    with connect(host) as daemon:
+        # One that answers now may be waited for when it is gone for a while; one that does not is told at once.
+        daemon.stub.GetVersion(pb.VersionRequest())
         for name in containers:
             click.echo(session.wait(host, name))

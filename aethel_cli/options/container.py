@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,8 +30,6 @@ def container_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def request(options: dict[str, Any], *, start: bool) -> pb.CreateContainerRequest:
     """What they ask for. Raises InvalidArgument."""
-    if options["cidfile"] and os.path.lexists(options["cidfile"]):
-        raise InvalidArgument(f"{options['cidfile']} is there already")
     message = pb.CreateContainerRequest(create_only=not start)
     for subject in _SUBJECTS:
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aethel_common import names, process
-from aethel_common.errors import Unavailable, WrongState
+from aethel_common.errors import Unavailable, WrongState, from_os
 from aethel_common.undo import Undo
 from aethel_d.engine import bundle, look, namespaces, removal
 from aethel_d.engine.context import Engine
@@ -35,7 +35,10 @@ def start(engine: Engine, wanted: str, *, before_running: Callable[[Path], None]
         if status not in (Status.CREATED, Status.STOPPED):
             raise WrongState(f"container {container.name} is {status} already")
         began = time.monotonic_ns()
-        container = _run(engine, container, before_running)
+        try:
+            container = _run(engine, container, before_running)
+        except OSError as error:
+            raise from_os(error, f"start container {names.short(container_id)}") from error
         log.debug("start %s: %.1f ms", names.short(container_id), (time.monotonic_ns() - began) / 1e6)
     engine.watch(container_id)
     return look.view_of(engine, container)

@@ -18,11 +18,19 @@ def told(life: Callable[[], None], listener: socket.socket) -> int:
         except OSError as error:
             raise from_os(error, "start the container") from error
     except AethelError as error:
-        traceback.print_exc()
         protocol.tell(listener, protocol.Failed.of(error))
+        _note()
         return 1
     except Exception as error:  # noqa: BLE001 -- the border of the process
-        traceback.print_exc()
         protocol.tell(listener, protocol.Failed(kind="AethelError", message=f"monitor: {error!r}"))
+        _note()
         return 1
     return 0
+
+
+def _note() -> None:
+    """The whole story, in monitor.log."""
+    try:
+        traceback.print_exc()
+    except OSError:
+        pass  # on a full disk; the error itself was told

@@ -42,7 +42,14 @@ class LogFile:
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError:
-            self.lost_bytes += len(view)
+            self._take_back(records, len(records) - len(view))
+
+    def _take_back(self, records: bytes, written: int) -> None:
+        """Cut off the record that was begun: who reads the log must find whole ones only."""
+        whole = records.rfind(b"\n", 0, written) + 1
+        if whole < written:
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
+        self.lost_bytes += len(records) - whole
 
     def _time(self) -> bytes:
         """RFC 3339 with nine digits; the part that changes once a second is kept."""

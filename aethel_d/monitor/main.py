@@ -38,7 +38,11 @@ def run(launches: socket.socket) -> int:
         return 0
     os.dup2(handover.monitor_log, 2)
     os.close(handover.monitor_log)
-    return told(lambda: _Life(handover, creator_socket, creator_pid).live(), creator_socket)
+    code = told(lambda: _Life(handover, creator_socket, creator_pid).live(), creator_socket)
+    if code != 0:
+        # The creator ends with us, and has still to undo its part and to tell the daemon.
+        _await(creator_pid)
+    return code
 
 
 def _fork_creator(launches: socket.socket) -> tuple[socket.socket, int]:
@@ -71,6 +75,8 @@ class _Life:
         """Answer clients, and once the container has begun: until it has ended, and they have had everything."""
         loop = self._supervisor.loop
         loop.add(self._creator.fileno(), self._hear_creator)
+        # How it ends must be written down whatever becomes of the disk meanwhile.
+        jsonfile.reserve(Path(self._handover.bundle) / "exit.json")
         fdsocket.send(self._creator, READY)
         loop.run(lambda: self._begun or not self._creator_pid)
         if self._begun:
@@ -106,6 +112,13 @@ class _Life:
         )
         (bundle / "monitor.sock").unlink()
         cgroup.remove()
+
+
+def _await(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # reaped already
 
 
 def _reap_children() -> None:

@@ -121,8 +121,10 @@ def _tell(sock: socket.socket, failure: Failure) -> None:
     cause, failed = failure.cause, failure.step
     if isinstance(cause, AethelError):
         message = sync.Failed.of(failed.name, failed.man, cause)
-    else:
+    elif isinstance(cause, OSError):
         message = sync.Failed.of_os(failed.name, failed.man, cause)
+    else:
+        message = sync.Failed.of(failed.name, failed.man, AethelError(f"internal error: {cause!r}"))
     _send(sock, message)
 
 

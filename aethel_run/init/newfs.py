@@ -55,7 +55,9 @@ def make(mount: Mount, words: Meaning, attributes: MountAttr, label: str = "") -
     except OSError as error:
         if error.errno != errno.ENODEV:
             raise
-        raise Unsupported(f"{mount.destination}: the kernel has no file system {kind!r}") from error
+        raise OSError(
+            error.errno, f"{error.strerror}: {kind!r} is no file system of this kernel", mount.destination
+        ) from error
     try:
         for key, value in options(mount, words, label):
             command = FsConfig.SET_FLAG if value is None else FsConfig.SET_STRING
@@ -158,7 +160,7 @@ def _reason(kind: str, error: OSError, fs_fd: int) -> str:
         except OSError:
             break
     option = f" ({error.filename})" if error.filename else ""
-    return f"{'; '.join(said) or error.strerror}: {kind}{option}"
+    return ": ".join((error.strerror or "", *said, f"{kind}{option}"))
 
 
 def _label_queue(kind: str, mount_fd: int, label: str) -> None:

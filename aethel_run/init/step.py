@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from aethel_common.errors import AethelError
 from aethel_run.init.context import Init
 
 Action = Callable[[Init], None]
@@ -44,7 +43,7 @@ def applicable(steps: Iterable[Step], init: Init) -> list[Step]:
 class Failure(Exception):
     """A step failed: which, and why."""
 
-    def __init__(self, failed: Step, cause: OSError | AethelError) -> None:
+    def __init__(self, failed: Step, cause: Exception) -> None:
         super().__init__(failed.name)
         self.step = failed
         self.cause = cause
@@ -57,5 +56,5 @@ def run_steps(steps: Iterable[Step], init: Init, announce: Callable[[Step], None
             announce(each)
         try:
             each.run(init)
-        except (OSError, AethelError) as error:
+        except Exception as error:
             raise Failure(each, error) from error

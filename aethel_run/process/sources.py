@@ -107,12 +107,12 @@ def _idmap(fd: int, path: str, words: Meaning, map_fd: int | None) -> None:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
         raise Unsupported(
-            f"{path} is on {_file_system(path)}, which cannot be idmapped",
+            f"{path} is on {file_system(path)}, which cannot be idmapped",
             hint="`--userns host` runs it without a user namespace",
         ) from error
 
 
-def _file_system(path: str) -> str:
+def file_system(path: str) -> str:
     """The type of the file system that holds `path`. man 5 proc (mountinfo)"""
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"

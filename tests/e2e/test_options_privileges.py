@@ -98,7 +98,7 @@ def test_groups_are_added_by_name_and_number(daemon: Daemon) -> None:
 
 def test_a_setting_gives_no_new_privileges_to_all_who_do_not_say_otherwise(own_daemon: Daemon) -> None:
     own_daemon.stop()
-    own_daemon.flags["no-new-privileges"] = "true"
+    own_daemon.settings["no-new-privileges"] = "true"
     own_daemon.start()
     script = "grep NoNewPrivs /proc/self/status"
     assert own_daemon.shell(script).out.split()[1] == "1"

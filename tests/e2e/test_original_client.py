@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.harness.daemon import Daemon
+from tests.harness.host import patience
 
 FIELDS = {
     "CreateContainerRequest": ("image_name", "command", "args*"),
@@ -50,7 +51,7 @@ class Original:
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=self.messages[response].FromString,
         )
-        return method(self.messages[request](**fields), timeout=60)
+        return method(self.messages[request](**fields), timeout=patience(60))
 
     def stream(self, name: str, request: str, response: str, **fields: object) -> Iterator[Message]:
         method = self.channel.unary_stream(
@@ -58,7 +59,7 @@ class Original:
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=self.messages[response].FromString,
         )
-        yield from method(self.messages[request](**fields), timeout=60)
+        yield from method(self.messages[request](**fields), timeout=patience(60))
 
 
 @pytest.fixture
@@ -95,9 +96,9 @@ def test_what_did_not_start_was_not_created(daemon: Daemon, original: Original) 
 def test_health_and_reflection(original: Original) -> None:
     health = health_pb2_grpc.HealthStub(original.channel)
     for service in ("", "aethel.AethelService"):
-        answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+        answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=patience(10))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     reflection = reflection_pb2_grpc.ServerReflectionStub(original.channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
-    (answer,) = reflection.ServerReflectionInfo(iter([request]), timeout=10)
+    (answer,) = reflection.ServerReflectionInfo(iter([request]), timeout=patience(10))
     assert "aethel.AethelService" in {each.name for each in answer.list_services_response.service}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.daemon import BIN, Daemon
+from tests.harness.host import patience
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +19,7 @@ def sh(daemon: Daemon, line: str) -> subprocess.CompletedProcess[str]:
     path = f"{BIN}:{os.environ['PATH']}"
     return subprocess.run(
         # A shell as process 1 does not heed SIGTERM, so `stop` takes its ten seconds.
-        ["timeout", "3" if " -f " in line else "30", "bash", "-c", line],
+        ["timeout", str(patience(3 if " -f " in line else 30)), "bash", "-c", line],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -34,6 +35,13 @@ def test_the_readme_s_commands(own_daemon: Daemon) -> None:
         code = sh(own_daemon, line).returncode
         # Following a log goes on until something ends it.
         assert code == (124 if " -f " in line else 0), line
+
+
+def test_the_readme_shows_what_info_says(daemon: Daemon) -> None:
+    text = (ROOT / "README.md").read_text()
+    (shown,) = re.findall(r"^    Version: .*(?:\n    .*)+", text, re.MULTILINE)
+    keys = re.findall(r"^ *([\w-]+):", daemon.aethel("info").out, re.MULTILINE)
+    assert re.findall(r"^ *([\w-]+):", shown, re.MULTILINE) == keys
 
 
 def test_the_examples_of_run_s_help(own_daemon: Daemon) -> None:

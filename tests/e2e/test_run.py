@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from tests.harness.daemon import BIN, Daemon
-from tests.harness.host import wait_until
+from tests.harness.host import patience, wait_until
 
 
 def test_stdout_and_stderr_come_apart(daemon: Daemon) -> None:
@@ -188,11 +188,13 @@ def test_a_working_directory_cannot_lead_out(daemon: Daemon, number: int) -> Non
 
 
 def test_rm_leaves_nothing_even_when_the_client_is_killed(daemon: Daemon) -> None:
-    client = daemon.spawn("run", "--rm", "--name", "orphan", "demo-alpine", "sleep", "1.5")
+    script = "trap exit TERM; sleep 1000 & wait"
+    client = daemon.spawn("run", "--rm", "--name", "orphan", "demo-alpine", "sh", "-c", script)
     assert wait_until(lambda: daemon.aethel("ps", "-q").out)
     client.kill()
     client.wait()
     assert daemon.inspect("orphan")["State"]["Running"]
+    assert daemon.aethel("kill", "-s", "TERM", "orphan").code == 0
     assert wait_until(lambda: daemon.aethel("ps", "-aq").out == "")
 
 
@@ -203,12 +205,14 @@ def test_signals_are_passed_on(daemon: Daemon) -> None:
         assert client.stdout.readline() == b"ready\n"
         client.send_signal(signal.SIGTERM)
         assert client.stdout.read() == b"got\n"
-        assert client.wait(10) == 7
+        assert client.wait(patience(10)) == 7
 
 
 def test_a_reader_that_leaves_early_ends_it_quietly(daemon: Daemon) -> None:
     script = f"{BIN}/aethel run --rm demo-alpine yes | head -n 1"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, env=daemon.environment, check=True, timeout=30)
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, env=daemon.environment, check=True, timeout=patience(30)
+    )
     assert done.stdout == b"y\n"
     assert b"Traceback" not in done.stderr
     ids = daemon.aethel("ps", "-aq").out.split()

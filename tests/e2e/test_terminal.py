@@ -6,6 +6,7 @@ import pexpect
 import pytest
 
 from tests.harness.daemon import BIN, Daemon
+from tests.harness.host import patience
 
 
 def interactive(daemon: Daemon, *arguments: str) -> pexpect.spawn:
@@ -13,7 +14,7 @@ def interactive(daemon: Daemon, *arguments: str) -> pexpect.spawn:
         str(BIN / "aethel"),
         ["run", *arguments],
         env=daemon.environment,
-        timeout=20,
+        timeout=patience(20),
         dimensions=(33, 77),
         encoding="utf-8",
     )

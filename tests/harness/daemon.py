@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
 import secrets
 import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,8 @@ from aethel_net import firewall
 from aethel_net.model import Bridge
 from aethel_run.cgroup.tree import Cgroup, mount_point
 from aethel_storage import recipes
-from tests.harness.host import wait_until
+from tests.harness import host
+from tests.harness.host import patience, wait_until
 
 BIN = Path(sys.executable).parent
 CACHE = Path(os.environ.get("AETHEL_TEST_CACHE", Path(__file__).parents[2] / ".cache"))
@@ -38,9 +43,16 @@ class Completed:
 
 
 class Daemon:
-    """Starts when made; `close` removes every trace of it, and says what was left."""
+    """Starts when made; `close` removes every trace of it, and says what was left.
 
-    def __init__(self, *, build: bool = True) -> None:
+    `small` gives directories of it (`state`, `run`, `cache`) a file system of their own: a name and the options of
+    mount(8). They are mounted in a mount namespace that the daemon has to itself, so the host's table never changes.
+    `settings` are more of the daemon's flags.
+    """
+
+    def __init__(
+        self, *, build: bool = True, small: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.token = secrets.token_hex(3)
         self.root = Path(tempfile.mkdtemp(prefix=f"ae{self.token}-", dir=os.environ.get("AETHEL_TEST_ROOT", "/tmp")))
         self.socket = self.root / "s"
@@ -51,9 +63,10 @@ class Daemon:
         number = int(self.token, 16)
         self.subnet = f"10.{200 + number % 50}.{number // 50 % 256}.0/24"
         self.cgroup = f"aethel-test-{self.token}"
-        self.flags: dict[str, str] = {}
-        """Further settings, for the next start."""
+        self.cache = self.root / "cache" if small and "cache" in small else CACHE
         self.process: subprocess.Popen[bytes] | None = None
+        self.small = dict(small or {})
+        self.settings = dict(settings or {})
         if build:
             recipes.build("demo-alpine", CACHE, lambda stage, done, total: None)
         self.start()
@@ -65,26 +78,46 @@ class Daemon:
         flags = {
             "state-root": self.state,
             "run-root": self.run,
-            "cache-root": CACHE,
+            "cache-root": self.cache,
             "socket": self.socket,
             "bridge": self.bridge,
             "subnet": self.subnet,
             "cgroup-parent": self.cgroup,
             "log-level": "debug",
-            **self.flags,
+            **self.settings,
         }
-        return [str(BIN / "aethel-d"), *(f"--{name}={value}" for name, value in flags.items())]
+        return [*self._apart(), str(BIN / "aethel-d"), *(f"--{name}={value}" for name, value in flags.items())]
+
+    def _apart(self) -> list[str]:
+        """A mount namespace with the small file systems, in front of the command."""
+        if not self.small:
+            return []
+        for name in self.small:
+            (self.root / name).mkdir(exist_ok=True)
+        script = "; ".join(f"mount {options} {self.root}/{name}" for name, options in self.small.items())
+        return ["unshare", "--mount", "--propagation", "slave", "sh", "-ec", f'{script}; exec "$@"', "-"]
+
+    def seen(self, path: Path) -> Path:
+        """The path as the daemon sees it, who may have mounts of its own."""
+        return Path(f"/proc/{self.pid}/root{path}")
 
     def start(self) -> None:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        assert wait_until(lambda: self.aethel("version").code == 0, 20), self.log.read_text()
+        # To ask at once with the command would keep a slow host from starting what is asked.
+        assert wait_until(self._listens, 20), self.log.read_text()
+        # `info` also starts the launcher, which would come with the first container otherwise.
+        assert wait_until(lambda: self.aethel("info").code == 0, 20), self.log.read_text()
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self.socket)) == 0
 
     def stop(self) -> int:
         """SIGTERM, and its exit status."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(patience(20))
 
     def kill9(self) -> None:
         assert self.process is not None
@@ -103,8 +136,9 @@ class Daemon:
         ids = self.aethel("ps", "-aq").out.split()
         if ids:
             self.aethel("rm", "-f", *ids)
+        containers = self.seen(self.state / "containers")
+        left = list(containers.iterdir()) if containers.is_dir() else []
         code = self.stop()
-        left = list((self.state / "containers").iterdir()) if (self.state / "containers").is_dir() else []
         bridge = Bridge(self.bridge, ipaddress.IPv4Network(self.subnet))
         firewall.remove(bridge)
         subprocess.run(["ip", "link", "del", self.bridge], check=False, capture_output=True)
@@ -114,6 +148,39 @@ class Daemon:
         assert code == 0
         assert left == []
         assert cgroups == []
+
+    def traces(self) -> dict[str, object]:
+        """All that containers of this daemon may leave behind, so that before and after can be compared."""
+        (launcher,) = host.children(self.pid)
+        return {
+            "containers": self.rows("SELECT id FROM containers"),
+            "leases": self.rows("SELECT container_id FROM leases"),
+            "directories": {
+                name: host.names_in(self.seen(path))
+                for name, path in (
+                    ("containers", self.state / "containers"),
+                    ("layers", self.state / "layers"),
+                    ("blobs", self.state / "content/blobs/sha256"),
+                    ("bundles", self.run / "containers"),
+                )
+            },
+            "mounts": host.mounts_of(self.root),
+            "links": host.ports_of(self.bridge),
+            "tables": [table for table in host.tables() if self.bridge in table],
+            "cgroups": host.cgroups(self.cgroup),
+            # Always one that stands by, each time another.
+            "monitors": len(host.children(launcher)),
+            "launcher's descriptors": host.descriptors(launcher),
+        }
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """What a query of the daemon's database gives, from a copy: nothing of ours may hold the file."""
+        with tempfile.TemporaryDirectory() as directory:
+            for name in ("aethelred.db", "aethelred.db-wal"):
+                if self.seen(self.state / name).exists():
+                    shutil.copyfile(self.seen(self.state / name), Path(directory) / name)
+            with contextlib.closing(sqlite3.connect(Path(directory) / "aethelred.db")) as sql:
+                return sql.execute(query).fetchall()
 
     # -- the commands ----------------------------------------------------------------------------
 
@@ -127,7 +194,7 @@ class Daemon:
             input=b"" if stdin is None else stdin,
             capture_output=True,
             env=self.environment,
-            timeout=timeout,
+            timeout=patience(timeout),
             check=False,
         )
         return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,15 +10,39 @@ from pathlib import Path
 
 from aethel_run.cgroup.tree import mount_point
 
-
-def mounts() -> list[str]:
-    """Mount points of this mount namespace."""
-    return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+_SLOWNESS = float(os.environ.get("AETHEL_TEST_SLOWNESS", "1"))
 
 
-def links(prefix: str) -> list[str]:
-    """Network links whose name begins so."""
-    return sorted(path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith(prefix))
+def patience(seconds: float) -> float:
+    """How long to wait before giving up on what takes less on the development machine; a second kernel is slower."""
+    return seconds * _SLOWNESS
+
+
+def mounts_of(root: Path) -> list[str]:
+    """Mounts of this mount namespace that can be a daemon's own: in its directories, of them, or made from them.
+
+    Not all that the host has: others mount and unmount while a test runs. Everything that a daemon mounts has its root
+    directory in its line: as the mount point, as what is bound, or in an overlay's options.
+    """
+    return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line]
+
+
+def names_in(directory: Path) -> list[str]:
+    """Of a directory that need not be there."""
+    return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+
+
+def children(pid: int) -> list[int]:
+    """Processes that it has forked and that are still there. man 5 proc"""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_bytes().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # gone meanwhile
+        if int(fields[1]) == pid:
+            found.append(int(path.parent.name))
+    return sorted(found)
 
 
 def ports_of(bridge: str) -> list[str]:
@@ -43,22 +68,9 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process has made and not reaped. man 5 proc, /proc/PID/stat"""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text(errors="replace").rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(path.parent.name))
-    return found
-
-
 def wait_until(true: Callable[[], object], seconds: float = 10) -> bool:
     """Whether it became true in time."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not true():
         if time.monotonic() > deadline:
             return False

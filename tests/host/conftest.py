@@ -14,6 +14,6 @@ from tests.harness.bundle import Bundle
 @pytest.fixture
 def bundle(tmp_path: Path) -> Iterator[Bundle]:
     """Afterwards the host's mounts are what they were."""
-    before = host.mounts()
+    before = host.mounts_of(tmp_path)
     yield Bundle(tmp_path / "bundle")
-    assert host.mounts() == before
+    assert host.mounts_of(tmp_path) == before

@@ -210,14 +210,14 @@ def test_a_dev_that_is_bound_in_is_left_as_it_is(bundle: Bundle, tmp_path: Path)
 
 def test_the_hosts_dev_bound_in_works_and_stays_the_same(bundle: Bundle) -> None:
     """As `-v /dev:/dev` of other callers has it."""
-    before, points = set(os.listdir("/dev")), host.mounts()
+    before, points = set(os.listdir("/dev")), host.mounts_of(Path("/dev"))
     entries = [*own_dev(bundle)["mounts"], bind("/dev", "/dev")]
     assert bundle.run("test -c /dev/null && test -c /dev/zero", {"mounts": entries}).status == 0
     made = set(os.listdir("/dev")) - before
     for name in made:
         os.unlink(f"/dev/{name}")
     assert made <= {"fd", "stdin", "stdout", "stderr"}
-    assert host.mounts() == points
+    assert host.mounts_of(Path("/dev")) == points
 
 
 def test_a_read_only_dev_bound_in_is_no_error(bundle: Bundle, tmp_path: Path) -> None:

@@ -225,13 +225,13 @@ def test_cve_2021_30465_a_target_that_is_exchanged_all_the_time(bundle: Bundle, 
     entries = [bind(volume, "/v")]
     for name in ("x", "dir", "link"):
         entries += [mount(f"/v/{name}/sub"), bind(canary / "file", f"/v/{name}/file"), mount(f"/v/{name}")]
-    before = host.mounts()
+    before = host.mounts_of(bundle.rootfs)
     made = 0
     with child(flip):
         until = time.monotonic() + 2.5
         while time.monotonic() < until:
             made += ends_well(bundle, {"mounts+": entries})
-            assert host.mounts() == before
+            assert host.mounts_of(bundle.rootfs) == before
     assert made, "the race was always lost, so nothing was tried"
 
 
@@ -351,10 +351,10 @@ def test_any_root_ends_in_success_or_a_clear_error_and_changes_nothing_outside(
         for name in ("dev", "etc", "proc", "sys"):
             (bundle.rootfs / name).rmdir()
         plant(bundle.rootfs, spots, canary)
-        before, mounts_before, dev = snapshot(canary), host.mounts(), sorted(os.listdir("/dev"))
+        before, mounts_before, dev = snapshot(canary), host.mounts_of(directory), sorted(os.listdir("/dev"))
         ends_well(bundle, hostile_document(source, terminal, own), users=users)
         assert snapshot(canary) == before
-        assert host.mounts() == mounts_before
+        assert host.mounts_of(directory) == mounts_before
         assert sorted(os.listdir("/dev")) == dev
     finally:
         shutil.rmtree(directory)

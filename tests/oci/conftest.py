@@ -13,7 +13,7 @@ from tests.harness.runtime import Runtime
 @pytest.fixture
 def runtime() -> Iterator[Runtime]:
     made = Runtime()
-    before = host.mounts()
+    before = host.mounts_of(made.directory)
     yield made
     made.close()
-    assert host.mounts() == before
+    assert host.mounts_of(made.directory) == before

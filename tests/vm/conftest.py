@@ -1,39 +1,84 @@
-"""Boots user-mode Linux once, runs tests/e2e inside, and reports each of its tests as one of ours.
-
-That kernel is older (6.1), has a pure cgroup v2 tree and no nftables: the other half of the hosts there are.
-"""
+"""Boots one second kernel for each CPU, which share the tests that were selected, and hands their results out."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-import xml.etree.ElementTree as ET
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from aethel_storage import recipes
+from tests.harness.daemon import CACHE
+from tests.vm import inside
+from tests.vm.kernel import Kernel, on_this_host
+
 ROOT = Path(__file__).parents[2]
-SECONDS = 1200
+LISTS = ("tests/host", "tests/e2e")
+SECONDS = 900
+"""For all of them together; then the kernels are ended."""
+_KERNELS = 4
+"""At most: each may take a gibibyte of memory."""
+_WORK = """\
+# A test takes several times as long as on the host, and so may its time limit.
+exec python -m pytest -p no:cacheprovider -p tests.vm.inside --share "$share" --kernel "$kernel" --timeout 600 "@$share/tests"
+"""
+_PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 
 
-@dataclass(frozen=True)
-class Result:
-    """How one test inside ended."""
+class SecondKernel:
+    """Some kernels with one list of tests."""
 
-    kind: str
-    text: str
+    def __init__(self, share: Path, tests: list[str]) -> None:
+        self._share = share
+        self._kernels: list[Kernel] = []
+        self._told = False
+        self._deadline = time.monotonic() + SECONDS
+        for directory in ("claims", "results"):
+            (share / directory).mkdir()
+        (share / "tests").write_text("\n".join(tests))
+        (share / "work").write_text(_WORK)
+
+    def boot(self) -> None:
+        for number, cpu in enumerate(sorted(os.sched_getaffinity(0))[:_KERNELS]):
+            arguments = on_this_host(ROOT, self._share, number)
+            self._kernels.append(Kernel(arguments, cpu=cpu, console=self._share / f"console-{number}"))
+
+    def result_of(self, test: str) -> inside.Result:
+        """Wait for it."""
+        while (result := inside.read(self._share, test)) is None:
+            if not any(kernel.running for kernel in self._kernels) or time.monotonic() > self._deadline:
+                self.close()
+                return inside.read(self._share, test) or self._no_result()
+            time.sleep(0.05)
+        if result.kind == "failed":
+            result.text += f"\n{self._seen(result.kernel)}"
+        return result
+
+    def _no_result(self) -> inside.Result:
+        """The first one tells why, as far as can be seen."""
+        seen = "".join(self._seen(str(number)) for number in range(len(self._kernels)))
+        text = "no result came back" + ("; see the first" if self._told else f"\n{seen}")
+        self._told = True
+        return inside.Result("failed", text, "")
+
+    def _seen(self, kernel: str) -> str:
+        """The end of what a kernel and its tests printed."""
+        texts = [(name, _tail(self._share / f"{name}-{kernel}")) for name in ("console", "output")]
+        return "".join(f"--- {name} of kernel {kernel}\n{text}\n" for name, text in texts)
+
+    def close(self) -> None:
+        for kernel in self._kernels:
+            kernel.close()
 
 
-@dataclass(frozen=True)
-class Run:
-    """All that came back."""
-
-    results: dict[str, Result]
-    output: str
+def _tail(path: Path, size: int = 3000) -> str:
+    return path.read_text(errors="replace")[-size:] if path.exists() else ""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -42,94 +87,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _collect() -> list[str]:
-    command = [
-        str(ROOT / ".venv/bin/python"),
-        "-m",
-        "pytest",
-        "tests/e2e",
-        "--collect-only",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return [line for line in done.stdout.splitlines() if line.startswith("tests/e2e/")]
+    done = subprocess.run(
+        [*_PYTEST, *LISTS, "--collect-only", "-q", "--no-header"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [line for line in done.stdout.splitlines() if "::" in line]
 
 
 @pytest.fixture(scope="session")
-def second_kernel() -> Iterator[Run]:
-    """Boot, run, power off."""
-    directory = Path(tempfile.mkdtemp(prefix="vm-", dir=_cache()))
-    try:
-        _modules()
-        disk = directory / "disk"
-        with open(disk, "wb") as file:
-            file.truncate(2 * 1024**3)
-        subprocess.run(["mkfs.ext4", "-q", "-F", str(disk)], check=True)
-        _boot(directory, disk)
-        yield Run(_results(directory / "junit.xml"), _text(directory / "output") or _text(directory / "console"))
-    finally:
-        shutil.rmtree(directory)
-
-
-def _cache() -> Path:
-    path = ROOT / ".cache"
-    path.mkdir(exist_ok=True)
-    return path
-
-
-def _modules() -> None:
-    """Where the kernel's package has its modules, they are not looked for."""
-    for source in Path("/usr/lib/uml/modules").iterdir():
-        target = Path("/lib/modules") / source.name
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(source)
-            subprocess.run(["depmod", source.name], check=False)
-
-
-def _boot(directory: Path, disk: Path) -> None:
-    command = [
-        "linux.uml",
-        f"ubda={disk}",
-        "rootfstype=hostfs",
-        "rootflags=/",
-        "rw",
-        "mem=2G",
-        f"init={ROOT}/tests/vm/init.sh",
-        f"checkout={ROOT}",
-        f"results={directory}",
-        f"timeout={SECONDS}",
-        "con=null",
-        "con0=fd:0,fd:1",
-        "quiet",
+def second_kernel(request: pytest.FixtureRequest) -> Iterator[SecondKernel]:
+    """Runs those tests that are selected here."""
+    tests = [
+        item.callspec.params["inner"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "second_kernel" in item.fixturenames
     ]
-    with open(directory / "console", "wb") as console:
-        kernel = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            env={**os.environ, "TMPDIR": str(directory)},
-        )
-        try:
-            kernel.wait(SECONDS + 120)
-        finally:
-            kernel.kill()
-            kernel.wait()
+    recipes.build("demo-alpine", CACHE, lambda stage, done, total: None)  # needs a network, which the kernels have not
+    share = Path(tempfile.mkdtemp(prefix="aevm-", dir=_directory()))
+    kernels = SecondKernel(share, tests)
+    try:
+        kernels.boot()
+        yield kernels
+    finally:
+        kernels.close()
+        shutil.rmtree(share)
 
 
-def _results(path: Path) -> dict[str, Result]:
-    if not path.exists():
-        return {}
-    found: dict[str, Result] = {}
-    for case in ET.parse(path).iter("testcase"):
-        name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
-        child = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
-        kind = child.tag if child is not None else "passed"
-        found[name] = Result(kind, (child.text or child.get("message") or "") if child is not None else "")
-    return found
-
-
-def _text(path: Path) -> str:
-    return path.read_text(errors="replace")[-3000:] if path.exists() else ""
+def _directory() -> Path:
+    """For the disks, some hundred megabytes: in memory if there is room."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free >= 8 * 1024**3:
+        return memory
+    CACHE.mkdir(parents=True, exist_ok=True)
+    return CACHE
