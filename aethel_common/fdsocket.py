@@ -32,11 +32,14 @@ def send(sock: socket.socket, message: bytes, fds: Sequence[int] = ()) -> None:
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     """The next message and its descriptors, which the caller now owns; b"" when the other end is gone."""
     try:
-        message, fds, _, _ = socket.recv_fds(sock, MAX_MESSAGE, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+        return _receive(sock)
     except ConnectionResetError:
-        # The kernel says first, and once, that the other end left something of ours unread. Its last words are still
-        # there, and say why.
-        message, fds, _, _ = socket.recv_fds(sock, MAX_MESSAGE, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+        # The other end went without reading all of ours. That is told once, and before what it said at last.
+        return _receive(sock)
+
+
+def _receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    message, fds, _, _ = socket.recv_fds(sock, MAX_MESSAGE, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
     return message, fds
 
 
