@@ -20,7 +20,7 @@ from tests.vm.kernel import Kernel, on_this_host
 
 ROOT = Path(__file__).parents[2]
 LISTS = ("tests/host", "tests/e2e")
-SECONDS = 900
+SECONDS = 1000
 """For all of them together; then the kernels are ended."""
 _KERNELS = 4
 """At most: each may take a gibibyte of memory."""
