@@ -18,6 +18,7 @@ from aethel_common.errors import AethelError, from_os
 _COMMANDS: Final = {
     "attach": ("run", "Attach to a running container."),
     "create": ("run", "Make a container without starting it."),
+    "explain": ("explain", "Tell how a container was made, step by step."),
     "image": ("images", "Images: list them, build those that ship as recipes."),
     "images": ("images", "List images."),
     "info": ("system", "Show the daemon, its paths and what its kernel can do."),

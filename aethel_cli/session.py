@@ -42,6 +42,8 @@ class Streams:
     terminal: bool
     sig_proxy: bool = True
     detach_keys: str = DETACH_KEYS
+    explain: str = ""
+    """`text` or `json`: have the story of the start told on stderr."""
 
 
 def attach(daemon: Daemon, streams: Streams) -> int:
@@ -82,7 +84,12 @@ def wait(socket: str, container_id: str) -> int:
 
 def _open(streams: Streams) -> pb.AttachOpen:
     request = pb.AttachOpen(
-        container_id=streams.container_id, start=streams.start, stdin=streams.stdin, stdout=True, stderr=True
+        container_id=streams.container_id,
+        start=streams.start,
+        stdin=streams.stdin,
+        stdout=True,
+        stderr=True,
+        explain=streams.explain,
     )
     if streams.terminal and os.isatty(1):
         rows, columns = terminal.size()
@@ -135,6 +142,8 @@ class _Session:
             case "started":
                 self.started = True
                 self._begin(stack)
+            case "story":
+                _write(2, response.story.encode())
             case "stdout":
                 _write(1, response.stdout)
             case "stderr":

@@ -46,9 +46,19 @@ class ContainerLayout:
         return self.state / "container.log"
 
     @property
+    def story(self) -> Path:
+        """How the newest start went, step by step, if that was asked for; JSON lines."""
+        return self.state / "story.jsonl"
+
+    @property
     def config(self) -> Path:
         """The OCI runtime-spec document the container was made from."""
         return self.bundle / "config.json"
+
+    @property
+    def devices(self) -> Path:
+        """Device nodes that belong to the ids of its user namespace; there when it has some."""
+        return self.bundle / "devices"
 
     @property
     def monitor_socket(self) -> Path:

@@ -6,7 +6,7 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,8 +14,11 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from aethel_common.errors import AethelError, Unsupported
+from aethel_common.linux.trace import Record, Word, told
 from aethel_net import firewall, netns, rtnetlink
 from aethel_net.model import Bridge, Endpoint
+
+Sink = Callable[[Record], None] | None
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +49,15 @@ class Network:
             _write("/proc/sys/net/ipv4/ip_forward", "1")
         self._masquerade()
 
-    def attach(self, endpoint: Endpoint, netns_fd: int) -> None:
-        """Give that namespace an `eth0` on the bridge; all of it or nothing. Raises AethelError."""
+    def attach(self, endpoint: Endpoint, netns_fd: int, sink: Sink = None) -> None:
+        """Give that namespace an `eth0` on the bridge; all of it or nothing. Raises AethelError.
+
+        `sink` is told of each message to the kernel.
+        """
         with _named(f"network of container {endpoint.container_id[:12]}"):
-            self._make_pair(endpoint, netns_fd)
+            self._make_pair(endpoint, netns_fd, sink)
             try:
-                netns.inside(netns_fd, lambda: _configure(endpoint))
+                netns.inside(netns_fd, lambda: _configure(endpoint, sink))
             except BaseException:
                 self.detach(endpoint)
                 raise
@@ -76,10 +82,15 @@ class Network:
         """Let the socket go; the bridge stays."""
         self._ip.close()
 
-    def _make_pair(self, endpoint: Endpoint, netns_fd: int) -> None:
+    def _make_pair(self, endpoint: Endpoint, netns_fd: int, sink: Sink) -> None:
         peer = {"ifname": "eth0", "net_ns_fd": netns_fd, "address": endpoint.mac_address}
+        link = {"ifname": endpoint.host_link, "kind": "veth", "peer": peer, "master": self._index, "state": "up"}
         with self._lock:
-            self._ip.link("add", ifname=endpoint.host_link, kind="veth", peer=peer, master=self._index, state="up")
+            if sink is None:
+                self._ip.link("add", **link)
+            else:
+                shown = [Word(f"{key}={value}") for key, value in link.items()]
+                told("RTM_NEWLINK", shown, lambda: self._ip.link("add", **link), sink)
 
     def _masquerade(self) -> None:
         try:
@@ -89,7 +100,7 @@ class Network:
             log.warning("masquerade is missing, containers reach this host only: %s", error.message)
 
 
-def _configure(endpoint: Endpoint) -> None:
+def _configure(endpoint: Endpoint, sink: Sink) -> None:
     index = socket.if_nametoindex("eth0")
     rtnetlink.send(
         [
@@ -97,7 +108,8 @@ def _configure(endpoint: Endpoint) -> None:
             rtnetlink.add_address(index, endpoint.ip_address, endpoint.prefix_length),
             rtnetlink.link_up(index),
             rtnetlink.add_default_route(endpoint.gateway),
-        ]
+        ],
+        sink,
     )
 
 

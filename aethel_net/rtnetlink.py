@@ -10,11 +10,12 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from aethel_common.errors import AethelError
+from aethel_common.linux.trace import Fd, Record, Word, told
 
 LOOPBACK_INDEX: Final = 1
 """`lo` is the first link of every namespace."""
@@ -32,6 +33,7 @@ _NLMSG_ERROR: Final = 2
 _RTM_NEWLINK: Final = 16
 _RTM_NEWADDR: Final = 20
 _RTM_NEWROUTE: Final = 24
+_NAMES: Final = {_RTM_NEWLINK: "RTM_NEWLINK", _RTM_NEWADDR: "RTM_NEWADDR", _RTM_NEWROUTE: "RTM_NEWROUTE"}
 _IFINFOMSG: Final = struct.Struct("=BxHiII")
 _IFADDRMSG: Final = struct.Struct("=BBBBI")
 _RTMSG: Final = struct.Struct("=BBBBBBBBI")
@@ -77,11 +79,18 @@ def add_default_route(gateway: ipaddress.IPv4Address) -> Request:
     return Request(f"add default route by {gateway}", _RTM_NEWROUTE, _NLM_F_CREATE | _NLM_F_EXCL, body)
 
 
-def send(requests: Sequence[Request]) -> None:
-    """Have them all carried out, in order, in the calling thread's namespace. Raises AethelError for the first to fail."""
+def send(requests: Sequence[Request], sink: Callable[[Record], None] | None = None) -> None:
+    """Have them all carried out, in order, in the calling thread's namespace. Raises AethelError for the first to fail.
+
+    `sink` is told of the message.
+    """
     message = b"".join(_encode(request, number) for number, request in enumerate(requests))
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as sock:
-        sock.send(message)
+        if sink is None:
+            sock.send(message)
+        else:
+            shown = [Word(f"{_NAMES[request.kind]}: {request.what}") for request in requests]
+            told("send", (Fd(sock.fileno()), shown), lambda: sock.send(message), sink)
         # The kernel works in `send`, goes on after a failure, and answers each with a datagram of its own.
         answers = [sock.recv(4096) for _ in requests]
     for request, answer in zip(requests, answers, strict=True):

@@ -17,6 +17,7 @@ import msgspec
 
 from aethel_common.errors import AethelError, TimedOut
 from aethel_common.linux import processes
+from aethel_run import story
 from aethel_run.spec.hooks import Hook
 from aethel_run.spec.state import State
 
@@ -44,6 +45,7 @@ def _run(what: str, hook: Hook, state: State, directory: str) -> None:
     said, output = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
+        story.listen(None)  # what becomes of the child is its own story
         _become(hook, directory, stdin, output)
     os.close(stdin)
     os.close(output)

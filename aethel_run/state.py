@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -58,6 +58,8 @@ class Record(NamedTuple):
     """It has no PID namespace to itself."""
     has_poststop: bool
     """Hooks are due when it is deleted."""
+    without: tuple[str, ...] = ()
+    """Protections that it was made without, for teaching."""
 
 
 class Container:
@@ -203,6 +205,16 @@ class Store:
         if not self.root.is_dir():
             return []
         return [Container(path) for path in sorted(self.root.iterdir()) if (path / "state.json").exists()]
+
+
+WITHOUT: Final = "org.aethelred.without"
+"""The annotation that marks a container made without some of its protections."""
+
+
+def marked(annotations: Mapping[str, str], without: Iterable[str]) -> Mapping[str, str]:
+    """With what was left out, where something was."""
+    text = ",".join(sorted(without))
+    return {**annotations, WITHOUT: text} if text else annotations
 
 
 def check_id(container_id: str) -> str:

@@ -43,7 +43,9 @@ class Go(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Open the gate."""
+    """Open the gate. With a `story` (`text` or `json`) comes the descriptor that init tells of its last steps to."""
+
+    story: str = ""
 
 
 class HooksDone(msgspec.Struct, frozen=True, kw_only=True, tag=True):

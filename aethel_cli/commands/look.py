@@ -55,7 +55,8 @@ def _row(each: pb.ContainerInfo, no_trunc: bool) -> tuple[str, ...]:
 def _status(each: pb.ContainerInfo) -> str:
     now = time.time_ns()
     if each.status == "running":
-        return f"Up {age(now - each.started_at)}"
+        without = f" (WITHOUT {', '.join(each.without)})" if each.without else ""
+        return f"Up {age(now - each.started_at)}{without}"
     if each.status == "stopped":
         return f"Exited ({each.exit_code}) {age(now - each.finished_at)} ago"
     return each.status.capitalize()
@@ -73,6 +74,7 @@ def _as_json(each: pb.ContainerInfo) -> dict[str, Any]:
         "IPAddress": each.ip_address,
         "Names": each.name,
         "Labels": dict(each.labels),
+        "Without": list(each.without),
     }
 
 
@@ -219,6 +221,7 @@ def _detail(detail: pb.ContainerDetail) -> dict[str, Any]:
         },
         "BoundingCaps": list(detail.capabilities),
         "IdRange": {"HostId": detail.id_range.host_id, "Size": detail.id_range.size},
+        "Without": list(config.without),
         "MonitorPid": detail.monitor_pid,
         "LogPath": detail.log_path,
         "BundlePath": detail.bundle_path,

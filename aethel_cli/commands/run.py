@@ -10,23 +10,25 @@ from typing import Any
 
 import click
 
-from aethel_cli import session, terminal
-from aethel_cli.client import Daemon, connect, pb
+from aethel_cli import session, teaching, terminal
+from aethel_cli.client import Daemon, connect, errors, pb
 from aethel_cli.commands.images import build_with_progress
 from aethel_cli.commands.stop import each
 from aethel_cli.options.container import container_options, request
+from aethel_cli.teaching import ExplainedCommand
 from aethel_common.errors import AethelError, InvalidArgument, NotFound
 
 _AFTER_IMAGE = {"ignore_unknown_options": False, "allow_interspersed_args": False}
 
 
-@click.command(context_settings=_AFTER_IMAGE, no_args_is_help=False)
+@click.command(cls=ExplainedCommand, context_settings=_AFTER_IMAGE, no_args_is_help=False)
 @click.option("-d", "--detach", is_flag=True, help="Leave it running and print its id.")
 @click.option("--sig-proxy", type=bool, default=True, help="Pass our signals on (true).")
 @click.option("--detach-keys", default=terminal.DETACH_KEYS, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, step by step, and do nothing.")
 @container_options
 @click.pass_obj
-def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options: Any) -> int:
+def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, dry_run: bool, **options: Any) -> int:
     """Run COMMAND in a new container of IMAGE and return its exit code.
 
     Without a command, an image whose own command is a shell gives you one when you sit at a terminal (as with -it).
@@ -45,12 +47,18 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
     if options["tty"] and options["interactive"] and not detach and not sys.stdin.isatty():
         raise InvalidArgument("the input device is not a terminal", hint="leave out -t")
     terminal.parse_keys(detach_keys)
-    asked = request(options, start=detach)
+    explained = options["explain"] or ""
+    asked = request(options, start=dry_run or (detach and not explained))
     with connect(host) as daemon:
+        if dry_run:
+            return _plan(daemon, asked, explained)
         with _cidfile(options["cidfile"]) as note:
             created = _create(daemon, asked, quiet=options["quiet"])
             note(created.container_id)
+        teaching.warn(options["without"])
         if detach:
+            if explained:
+                _start_explained(daemon, created.container_id, explained)
             click.echo(created.container_id)
             return 0
         streams = session.Streams(
@@ -60,11 +68,12 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, **options
             terminal=options["tty"],
             sig_proxy=sig_proxy,
             detach_keys=detach_keys,
+            explain=explained,
         )
         return _attach_new(daemon, streams)
 
 
-@click.command(context_settings=_AFTER_IMAGE)
+@click.command(cls=ExplainedCommand, context_settings=_AFTER_IMAGE)
 @container_options
 @click.pass_obj
 def create(host: str, /, **options: Any) -> None:
@@ -73,6 +82,7 @@ def create(host: str, /, **options: Any) -> None:
     with connect(host) as daemon, _cidfile(options["cidfile"]) as note:
         created = _create(daemon, asked, quiet=options["quiet"])
         note(created.container_id)
+    teaching.warn(options["without"])
     click.echo(created.container_id)
 
 
@@ -125,8 +135,35 @@ def _attach_new(daemon: Daemon, streams: session.Streams) -> int:
     try:
         return session.attach(daemon, streams)
     except AethelError:
-        _forget_unstarted(daemon, streams.container_id)
+        _abandon(daemon, streams.container_id, streams.explain)
         raise
+
+
+def _plan(daemon: Daemon, request: pb.CreateContainerRequest, form: str) -> int:
+    for response in daemon.stub.ExplainContainer(pb.ExplainRequest(container=request, json=form == "json")):
+        click.echo(response.text, nl=False)
+    return 0
+
+
+def _start_explained(daemon: Daemon, container_id: str, form: str) -> None:
+    try:
+        with errors(daemon.socket):
+            started = daemon.stub.StartContainer(pb.StartRequest(container_id=container_id, explain=form))
+    except AethelError:
+        _abandon(daemon, container_id, form)
+        raise
+    click.echo(started.story, nl=False, err=True)
+
+
+def _abandon(daemon: Daemon, container_id: str, form: str) -> None:
+    """What did not start has a story all the same."""
+    if form:
+        try:
+            with errors(daemon.socket):
+                teaching.show(daemon, container_id, form)
+        except AethelError:
+            pass  # the first error is the one to tell
+    _forget_unstarted(daemon, container_id)
 
 
 def _forget_unstarted(daemon: Daemon, container_id: str) -> None:

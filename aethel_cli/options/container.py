@@ -8,10 +8,10 @@ from typing import Any, Final
 import click
 
 from aethel_cli.client import pb
-from aethel_cli.options import devices, kernel, namespaces, privileges, program
+from aethel_cli.options import devices, kernel, namespaces, privileges, program, teaching
 from aethel_common.errors import InvalidArgument
 
-_SUBJECTS: Final = (program, namespaces, privileges, devices, kernel)
+_SUBJECTS: Final = (program, namespaces, privileges, devices, kernel, teaching)
 
 
 def container_options(command: Callable[..., Any]) -> Callable[..., Any]:

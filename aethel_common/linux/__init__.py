@@ -1,5 +1,5 @@
 """The kernel's door: the only room that calls it through ctypes. One module per family of man pages.
 
 Each wrapper is one system call, named as its man page, with no policy in it; failures are OSErrors that name the call
-and the path. Chapter: docs/01-between-enter-and-the-prompt.md
+and the path. Chapters: docs/how-it-works
 """

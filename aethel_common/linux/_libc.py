@@ -6,39 +6,30 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Final
+
+from aethel_common.linux.structures import c_fd
+from aethel_common.linux.trace import Fd, Record, hexadecimal, show, trace
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One system call as it happened; `errno` 0 when it went well."""
-
-    name: str
-    arguments: tuple[object, ...]
-    result: int
-    errno: int
-
-
-class _Trace:
-    """Where each call is told; set by who wants the story of a set-up."""
-
-    def __init__(self) -> None:
-        self.sink: Callable[[Record], None] | None = None
-
-
-trace: Final = _Trace()
+_POINTED: Final[dict[type, Callable[[int], object]]] = {c_fd: Fd, ctypes.c_void_p: hexadecimal}
+"""What a plain number means as an argument of that C type."""
 
 
 class Syscall:
     """A libc function, or with `number` a raw system call (numbers from 424 on are the same on every architecture)."""
 
-    def __init__(self, name: str, *argument_types: type, number: int | None = None) -> None:
+    def __init__(self, name: str, *argument_types: type, number: int | None = None, always: int | None = None) -> None:
+        """`always`: of a call whose last arguments often mean nothing, so many are shown even when they are 0."""
         self._name = name
+        self._types = argument_types
+        self._always = len(argument_types) if always is None else always
         if number is None:
-            self._function = getattr(_LIBC, name)
+            # By subscript: an attribute would be one object, with one list of types, for all who ask for it.
+            self._function = _LIBC[name]
             self._prefix: tuple[int, ...] = ()
             self._function.argtypes = argument_types
             # As declared in C: read as a long, the -1 of an int is 4294967295, and a failure passes for a success.
@@ -52,17 +43,45 @@ class Syscall:
 
     def __call__(self, *arguments: object, about: str | bytes | None = None) -> int:
         """The result; OSError with the call's name and `about` (a path, usually) on failure. Repeats after EINTR."""
-        while True:
-            result = int(self._function(*self._prefix, *arguments))
-            number = ctypes.get_errno() if result == -1 else 0
-            if number != errno.EINTR:
-                break
-        if trace.sink is not None:
-            trace.sink(Record(self._name, arguments, result, number))
+        if trace.sink is None:
+            result, number = self._call(arguments)
+        else:
+            # Before the call: a mount that is moved is shown where it was.
+            shown = self._shown(arguments, (c_fd,))
+            began = perf_counter_ns()
+            result, number = self._call(arguments)
+            took = perf_counter_ns() - began
+            # After it: a structure that the kernel has filled in.
+            shown |= self._shown(arguments, tuple(set(self._types) - {c_fd}))
+            told = tuple(shown[index] for index in range(self._count(arguments)))
+            trace.sink(Record(self._name, told, result, number, took))
         if number:
             name = os.fsdecode(about) if about is not None else None
             raise OSError(number, f"{self._name}(2): {os.strerror(number)}", name)
         return result
+
+    def _call(self, arguments: tuple[object, ...]) -> tuple[int, int]:
+        """Its result and errno."""
+        while True:
+            result = int(self._function(*self._prefix, *arguments))
+            number = ctypes.get_errno() if result == -1 else 0
+            if number != errno.EINTR:
+                return result, number
+
+    def _shown(self, arguments: tuple[object, ...], types: tuple[type, ...]) -> dict[int, str]:
+        """Those of some types, by their places."""
+        return {
+            index: show(_POINTED[kind](argument) if kind in _POINTED and type(argument) is int else argument)
+            for index, (kind, argument) in enumerate(zip(self._types, arguments, strict=True))
+            if kind in types
+        }
+
+    def _count(self, arguments: tuple[object, ...]) -> int:
+        """How many are worth to be shown."""
+        count = len(arguments)
+        while count > self._always and arguments[count - 1] == 0:
+            count -= 1
+        return count
 
 
 def text(value: str | None) -> bytes | None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import errno
 import os
 import struct
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.symbols import Flags, Number
 
 _NR_BPF: Final = {"x86_64": 321}.get(os.uname().machine, 280)
 
-_PROG_LOAD: Final = 5
-_PROG_ATTACH: Final = 8
-_PROG_DETACH: Final = 9
-_PROG_GET_FD_BY_ID: Final = 13
-_PROG_QUERY: Final = 16
+
+class _Command(Number, prefix="BPF_"):
+    """enum bpf_cmd"""
+
+    PROG_LOAD = 5
+    PROG_ATTACH = 8
+    PROG_DETACH = 9
+    PROG_GET_FD_BY_ID = 13
+    PROG_QUERY = 16
+
 
 _PROG_TYPE_CGROUP_DEVICE: Final = 15
 _CGROUP_DEVICE: Final = 6
@@ -28,8 +33,8 @@ _MOST_PROGRAMS: Final = 64
 """BPF_CGROUP_MAX_PROGS of linux/bpf-cgroup.h."""
 
 
-class Attach(enum.IntFlag):
-    """BPF_F_* for BPF_PROG_ATTACH."""
+class Attach(Flags, prefix="BPF_F_"):
+    """For BPF_PROG_ATTACH."""
 
     ALLOW_MULTI = 2
     REPLACE = 4
@@ -72,17 +77,17 @@ def _load(instructions: bytes, name: str, log: ctypes.Array[ctypes.c_char] | Non
         0,
         os.fsencode(name)[:15],
     )
-    return _call(_PROG_LOAD, attributes, name)
+    return _call(_Command.PROG_LOAD, attributes, name)
 
 
 def attach_device_program(cgroup_fd: int, program_fd: int, flags: Attach, replaced_fd: int = 0) -> None:
     """Have every use of a device in that cgroup and below asked of it; with REPLACE, instead of another."""
-    _call(_PROG_ATTACH, struct.pack("=5I", cgroup_fd, program_fd, _CGROUP_DEVICE, int(flags), replaced_fd))
+    _call(_Command.PROG_ATTACH, struct.pack("=5I", cgroup_fd, program_fd, _CGROUP_DEVICE, int(flags), replaced_fd))
 
 
 def detach_device_program(cgroup_fd: int, program_fd: int) -> None:
     """Ask it no more."""
-    _call(_PROG_DETACH, struct.pack("=4I", cgroup_fd, program_fd, _CGROUP_DEVICE, 0))
+    _call(_Command.PROG_DETACH, struct.pack("=4I", cgroup_fd, program_fd, _CGROUP_DEVICE, 0))
 
 
 def attached_device_programs(cgroup_fd: int) -> list[int]:
@@ -90,16 +95,16 @@ def attached_device_programs(cgroup_fd: int) -> list[int]:
     ids = (ctypes.c_uint32 * _MOST_PROGRAMS)()
     query = struct.pack("=4IQII", cgroup_fd, _CGROUP_DEVICE, 0, 0, ctypes.addressof(ids), _MOST_PROGRAMS, 0)
     buffer = ctypes.create_string_buffer(query, len(query))
-    _bpf(_PROG_QUERY, ctypes.addressof(buffer), len(query))
+    _bpf(_Command.PROG_QUERY, ctypes.addressof(buffer), len(query))
     count = struct.unpack_from("=I", buffer, 24)[0]
     return list(ids[:count])
 
 
 def open_program(program_id: int) -> int:
     """A descriptor of a program, the caller's. Raises FileNotFoundError when it is gone."""
-    return _call(_PROG_GET_FD_BY_ID, struct.pack("=3I", program_id, 0, 0))
+    return _call(_Command.PROG_GET_FD_BY_ID, struct.pack("=3I", program_id, 0, 0))
 
 
-def _call(command: int, attributes: bytes, about: str | None = None) -> int:
+def _call(command: _Command, attributes: bytes, about: str | None = None) -> int:
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
     return _bpf(command, ctypes.addressof(buffer), len(attributes), about=about)

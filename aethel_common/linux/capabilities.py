@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import errno
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.processes import Prctl
+from aethel_common.linux.structures import Struct
+from aethel_common.linux.symbols import Number
+from aethel_common.linux.trace import hexadecimal
 
 
-class Capability(enum.IntEnum):
+class Capability(Number):
     """linux/capability.h"""
 
     CAP_CHOWN = 0
@@ -58,21 +61,8 @@ class Capability(enum.IntEnum):
 
 
 _VERSION_3: Final = 0x20080522
-_PR_CAPBSET_READ: Final = 23
-_PR_CAPBSET_DROP: Final = 24
-_PR_CAP_AMBIENT: Final = 47
-_PR_CAP_AMBIENT_RAISE: Final = 2
-_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
-
-
-class _Header(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _Data(ctypes.Structure):
-    """The low, then the high 32 bits, of effective, permitted and inheritable."""
-
-    _fields_ = (("words", ctypes.c_uint32 * 6),)
+_NUMBERS: Final = (*Capability, *range(len(Capability), 64))
+"""Every number that the kernel has room for."""
 
 
 class Sets(NamedTuple):
@@ -83,9 +73,34 @@ class Sets(NamedTuple):
     inheritable: int
 
 
+class _Ambient(Number, prefix="PR_CAP_AMBIENT_"):
+    RAISE = 2
+    CLEAR_ALL = 4
+
+
+class _Header(Struct):
+    shown = (("version", hexadecimal),)
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Data(Struct):
+    """The low, then the high 32 bits, of effective, permitted and inheritable."""
+
+    _fields_ = (("words", ctypes.c_uint32 * 6),)
+
+    @property
+    def sets(self) -> Sets:
+        """As masks of 64 bits."""
+        return Sets(*(self.words[index] | self.words[index + 3] << 32 for index in range(3)))
+
+    @property
+    def in_c(self) -> str:
+        return "{" + ", ".join(f"{name}={_names(bits)}" for name, bits in self.sets._asdict().items()) + "}"
+
+
 _capget: Final = Syscall("capget", ctypes.c_void_p, ctypes.c_void_p)
 _capset: Final = Syscall("capset", ctypes.c_void_p, ctypes.c_void_p)
-_prctl: Final = Syscall("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+_prctl: Final = Syscall("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, always=2)
 
 
 def mask(capabilities: Iterable[Capability]) -> int:
@@ -96,12 +111,18 @@ def mask(capabilities: Iterable[Capability]) -> int:
     return bits
 
 
+def _names(bits: int) -> str:
+    if bits == mask(Capability):
+        return "(all)"
+    return "|".join(each.name for each in Capability if bits >> each & 1) or "0"
+
+
 def capget() -> Sets:
     """The three sets of this thread. man 2 capget"""
     header = _Header(_VERSION_3, 0)
     data = _Data()
-    _capget(ctypes.addressof(header), ctypes.addressof(data))
-    return Sets(*(data.words[index] | data.words[index + 3] << 32 for index in range(3)))
+    _capget(ctypes.byref(header), ctypes.byref(data))
+    return data.sets
 
 
 def capset(*, effective: int, permitted: int, inheritable: int) -> None:
@@ -110,16 +131,16 @@ def capset(*, effective: int, permitted: int, inheritable: int) -> None:
     low = [bits & 0xFFFFFFFF for bits in (effective, permitted, inheritable)]
     high = [bits >> 32 for bits in (effective, permitted, inheritable)]
     data = _Data((ctypes.c_uint32 * 6)(*low, *high))
-    _capset(ctypes.addressof(header), ctypes.addressof(data))
+    _capset(ctypes.byref(header), ctypes.byref(data))
 
 
 def drop_bounding(kept: int) -> None:
     """Take out of the bounding set what is not in the mask `kept`. PR_CAPBSET_DROP"""
-    for number in range(64):
+    for number in _NUMBERS:
         if kept >> number & 1:
             continue
         try:
-            _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
+            _prctl(Prctl.CAPBSET_DROP, number, 0, 0, 0)
         except OSError as error:
             if error.errno == errno.EINVAL:
                 return  # beyond the last capability that this kernel knows
@@ -143,7 +164,7 @@ def supported() -> tuple[Capability, ...]:
 
 def _read_bounding(number: int) -> int | None:
     try:
-        return _prctl(_PR_CAPBSET_READ, number, 0, 0, 0)
+        return _prctl(Prctl.CAPBSET_READ, number, 0, 0, 0)
     except OSError as error:
         if error.errno == errno.EINVAL:
             return None
@@ -152,7 +173,7 @@ def _read_bounding(number: int) -> int | None:
 
 def set_ambient(raised: int) -> None:
     """Make the ambient set exactly the mask `raised`. man 2 PR_CAP_AMBIENT"""
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    for number in range(64):
+    _prctl(Prctl.CAP_AMBIENT, _Ambient.CLEAR_ALL, 0, 0, 0)
+    for number in _NUMBERS:
         if raised >> number & 1:
-            _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0)
+            _prctl(Prctl.CAP_AMBIENT, _Ambient.RAISE, number, 0, 0)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import os
 from typing import Final
 
 from aethel_common.linux._libc import Syscall, text
+from aethel_common.linux.symbols import Flags
 
 
-class Watch(enum.IntFlag):
+class Watch(Flags, prefix="IN_"):
     """sys/inotify.h"""
 
     MODIFY = 0x2
@@ -26,7 +26,7 @@ def watch(path: str, events: Watch) -> int:
     """A non-blocking descriptor that is readable after one of `events` at `path`; the caller's to close."""
     fd = _init(os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        _add(fd, text(path), int(events), about=path)
+        _add(fd, text(path), events, about=path)
     except BaseException:
         os.close(fd)
         raise

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import os
 from typing import Final
 
 from aethel_common.linux._libc import Syscall, text
+from aethel_common.linux.structures import Struct, c_fd
+from aethel_common.linux.symbols import Flags, Number
+from aethel_common.linux.trace import AT_FDCWD as AT_FDCWD
+from aethel_common.linux.trace import Fd
 
-AT_FDCWD: Final = -100
-AT_EMPTY_PATH: Final = 0x1000
-AT_RECURSIVE: Final = 0x8000
+
+class At(Flags, prefix="AT_"):
+    """linux/fcntl.h"""
+
+    EMPTY_PATH = 0x1000
+    RECURSIVE = 0x8000
 
 
-class MountFlags(enum.IntFlag):
+AT_EMPTY_PATH: Final = At.EMPTY_PATH
+AT_RECURSIVE: Final = At.RECURSIVE
+
+
+class MountFlags(Flags, prefix="MS_"):
     """linux/mount.h"""
 
     RDONLY = 0x1
@@ -42,38 +52,46 @@ class MountFlags(enum.IntFlag):
     LAZYTIME = 0x2000000
 
 
-class UmountFlags(enum.IntFlag):
-    """sys/mount.h"""
+class UmountFlags(Flags):
+    """sys/mount.h, which has two prefixes."""
 
-    FORCE = 1
-    DETACH = 2
-    NOFOLLOW = 8
+    MNT_FORCE = 1
+    MNT_DETACH = 2
+    UMOUNT_NOFOLLOW = 8
+    FORCE = MNT_FORCE
+    DETACH = MNT_DETACH
+    NOFOLLOW = UMOUNT_NOFOLLOW
 
 
-class OpenTree(enum.IntFlag):
-    """linux/mount.h"""
+class OpenTree(Flags):
+    """linux/mount.h, and two of linux/fcntl.h."""
 
-    CLONE = 1
-    CLOEXEC = os.O_CLOEXEC
+    OPEN_TREE_CLONE = 1
+    OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+    AT_EMPTY_PATH = 0x1000
+    AT_RECURSIVE = 0x8000
+    CLONE = OPEN_TREE_CLONE
+    CLOEXEC = OPEN_TREE_CLOEXEC
     EMPTY_PATH = AT_EMPTY_PATH
     RECURSIVE = AT_RECURSIVE
 
 
-class MoveMount(enum.IntFlag):
+class MoveMount(Flags, prefix="MOVE_MOUNT_"):
     """linux/mount.h"""
 
     F_EMPTY_PATH = 0x4
     T_EMPTY_PATH = 0x40
 
 
-class MountAttr(enum.IntFlag):
+class MountAttr(Flags, prefix="MOUNT_ATTR_"):
     """linux/mount.h; the access-time ones are a field of two bits, not single flags."""
 
     RDONLY = 0x1
     NOSUID = 0x2
     NODEV = 0x4
     NOEXEC = 0x8
-    ATIME = 0x70
+    _ATIME = 0x70
+    ATIME = _ATIME
     NOATIME = 0x10
     STRICTATIME = 0x20
     NODIRATIME = 0x80
@@ -81,7 +99,7 @@ class MountAttr(enum.IntFlag):
     NOSYMFOLLOW = 0x200000
 
 
-class FsConfig(enum.IntEnum):
+class FsConfig(Number, prefix="FSCONFIG_"):
     """enum fsconfig_command of linux/mount.h"""
 
     SET_FLAG = 0
@@ -89,7 +107,8 @@ class FsConfig(enum.IntEnum):
     CMD_CREATE = 6
 
 
-class _MountAttr(ctypes.Structure):
+class _MountAttr(Struct):
+    shown = (("attr_set", MountAttr), ("attr_clr", MountAttr), ("propagation", MountFlags), ("userns_fd", Fd))
     _fields_ = (
         ("attr_set", ctypes.c_uint64),
         ("attr_clr", ctypes.c_uint64),
@@ -98,33 +117,36 @@ class _MountAttr(ctypes.Structure):
     )
 
 
-_FSOPEN_CLOEXEC: Final = 1
-_FSMOUNT_CLOEXEC: Final = 1
+class _FsOpen(Flags, prefix="FSOPEN_"):
+    CLOEXEC = 1
+
+
+class _FsMount(Flags, prefix="FSMOUNT_"):
+    CLOEXEC = 1
+
 
 _c_path = ctypes.c_char_p
 _mount: Final = Syscall("mount", _c_path, _c_path, _c_path, ctypes.c_ulong, ctypes.c_char_p)
 _umount2: Final = Syscall("umount2", _c_path, ctypes.c_int)
 _pivot_root: Final = Syscall("pivot_root", _c_path, _c_path)
-_open_tree: Final = Syscall("open_tree", ctypes.c_int, _c_path, ctypes.c_uint, number=428)
-_move_mount: Final = Syscall("move_mount", ctypes.c_int, _c_path, ctypes.c_int, _c_path, ctypes.c_uint, number=429)
+_open_tree: Final = Syscall("open_tree", c_fd, _c_path, ctypes.c_uint, number=428)
+_move_mount: Final = Syscall("move_mount", c_fd, _c_path, c_fd, _c_path, ctypes.c_uint, number=429)
 _fsopen: Final = Syscall("fsopen", ctypes.c_char_p, ctypes.c_uint, number=430)
-_fsconfig: Final = Syscall(
-    "fsconfig", ctypes.c_int, ctypes.c_uint, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int, number=431
-)
-_fsmount: Final = Syscall("fsmount", ctypes.c_int, ctypes.c_uint, ctypes.c_uint, number=432)
+_fsconfig: Final = Syscall("fsconfig", c_fd, ctypes.c_uint, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int, number=431)
+_fsmount: Final = Syscall("fsmount", c_fd, ctypes.c_uint, ctypes.c_uint, number=432)
 _mount_setattr: Final = Syscall(
-    "mount_setattr", ctypes.c_int, _c_path, ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t, number=442
+    "mount_setattr", c_fd, _c_path, ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t, number=442
 )
 
 
 def mount(source: str | None, target: str, fs_type: str | None, flags: MountFlags, data: str | None) -> None:
     """man 2 mount"""
-    _mount(text(source), text(target), text(fs_type), int(flags), text(data), about=target)
+    _mount(text(source), text(target), text(fs_type), flags, text(data), about=target)
 
 
 def umount2(target: str, flags: UmountFlags) -> None:
     """man 2 umount2"""
-    _umount2(text(target), int(flags), about=target)
+    _umount2(text(target), flags, about=target)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
@@ -137,27 +159,27 @@ def pivot_root(new_root: str, put_old: str) -> None:
 
 def open_tree(directory_fd: int, path: str, flags: OpenTree) -> int:
     """A descriptor for a mount; with CLONE for a detached copy of it. man 2 open_tree"""
-    return _open_tree(directory_fd, text(path), int(flags), about=path)
+    return _open_tree(directory_fd, text(path), flags, about=path)
 
 
 def move_mount(from_fd: int, from_path: str, to_fd: int, to_path: str, flags: MoveMount) -> None:
     """Put a mount in its place. man 2 move_mount"""
-    _move_mount(from_fd, text(from_path), to_fd, text(to_path), int(flags), about=to_path)
+    _move_mount(from_fd, text(from_path), to_fd, text(to_path), flags, about=to_path)
 
 
 def fsopen(fs_type: str) -> int:
     """Begin to make a file system of that type. man 2 fsopen"""
-    return _fsopen(text(fs_type), _FSOPEN_CLOEXEC, about=fs_type)
+    return _fsopen(text(fs_type), _FsOpen.CLOEXEC, about=fs_type)
 
 
 def fsconfig(fs_fd: int, command: FsConfig, key: str | None = None, value: str | None = None) -> None:
     """Set an option, or create the file system. man 2 fsconfig"""
-    _fsconfig(fs_fd, int(command), text(key), text(value), 0, about=f"{key}={value}" if key else None)
+    _fsconfig(fs_fd, command, text(key), text(value), 0, about=f"{key}={value}" if key else None)
 
 
 def fsmount(fs_fd: int, attributes: MountAttr = MountAttr(0)) -> int:
     """A detached mount of the created file system. man 2 fsmount"""
-    return _fsmount(fs_fd, _FSMOUNT_CLOEXEC, int(attributes))
+    return _fsmount(fs_fd, _FsMount.CLOEXEC, attributes)
 
 
 def mount_setattr(
@@ -173,5 +195,5 @@ def mount_setattr(
     """Change the properties of a mount (with AT_RECURSIVE, of all below it). man 2 mount_setattr"""
     attributes = _MountAttr(int(attr_set), int(attr_clr), int(propagation), userns_fd)
     _mount_setattr(
-        directory_fd, text(path), flags, ctypes.addressof(attributes), ctypes.sizeof(attributes), about=path or None
+        directory_fd, text(path), flags, ctypes.byref(attributes), ctypes.sizeof(attributes), about=path or None
     )

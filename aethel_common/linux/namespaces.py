@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import errno
 import fcntl
 import os
 import signal
+from time import perf_counter_ns
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct, c_fd
+from aethel_common.linux.symbols import Flags
+from aethel_common.linux.trace import Fd, Record, Word, trace
 
 
-class CloneFlags(enum.IntFlag):
+class CloneFlags(Flags, prefix="CLONE_"):
     """linux/sched.h"""
 
     NEWTIME = 0x00000080
@@ -29,8 +32,15 @@ class CloneFlags(enum.IntFlag):
     INTO_CGROUP = 0x200000000
 
 
-class _CloneArgs(ctypes.Structure):
+class _CloneArgs(Struct):
     """struct clone_args of linux/sched.h, in its third version (88 bytes)."""
+
+    shown = (
+        ("flags", CloneFlags),
+        ("pidfd", lambda address: [ctypes.c_int.from_address(address).value]),
+        ("exit_signal", lambda number: Word(signal.Signals(number).name)),
+        ("cgroup", Fd),
+    )
 
     _fields_ = tuple(
         (name, ctypes.c_uint64)
@@ -61,7 +71,7 @@ _NS_GET_NSTYPE: Final = 0xB703
 """linux/nsfs.h"""
 
 _unshare: Final = Syscall("unshare", ctypes.c_int)
-_setns: Final = Syscall("setns", ctypes.c_int, ctypes.c_int)
+_setns: Final = Syscall("setns", c_fd, ctypes.c_int)
 _sethostname: Final = Syscall("sethostname", ctypes.c_char_p, ctypes.c_size_t)
 _setdomainname: Final = Syscall("setdomainname", ctypes.c_char_p, ctypes.c_size_t)
 
@@ -79,24 +89,28 @@ def clone3(flags: CloneFlags, cgroup_fd: int | None = None) -> tuple[int, int]:
     if cgroup_fd is not None:
         arguments.flags |= CloneFlags.INTO_CGROUP
         arguments.cgroup = cgroup_fd
+    began = perf_counter_ns()
     pid = int(_raw_syscall(_NR_CLONE3, ctypes.addressof(arguments), ctypes.sizeof(arguments)))
     if pid == 0:
         ctypes.pythonapi.PyOS_AfterFork_Child()  # what os.fork() would have done for the interpreter
         return 0, -1
-    if pid < 0:
-        number = ctypes.get_errno()
+    number = ctypes.get_errno() if pid < 0 else 0
+    if trace.sink is not None:
+        took = perf_counter_ns() - began
+        trace.sink(Record("clone3", (arguments.in_c, str(ctypes.sizeof(arguments))), pid, number, took))
+    if number:
         raise OSError(number, f"clone3(2): {os.strerror(number)}")
     return pid, pidfd.value
 
 
 def unshare(flags: CloneFlags) -> None:
     """Leave shared namespaces for new ones. man 2 unshare"""
-    _unshare(int(flags))
+    _unshare(flags)
 
 
 def setns(fd: int, flags: CloneFlags) -> None:
     """Join the namespace that `fd` refers to; EINVAL when it is not of the kind in `flags`. man 2 setns"""
-    _setns(fd, int(flags))
+    _setns(fd, flags)
 
 
 def kind_of(fd: int) -> CloneFlags:

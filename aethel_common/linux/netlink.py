@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
-from aethel_common.linux._libc import Record, trace
+from aethel_common.linux.trace import told, trace
 
 _NLMSG_ERROR: Final = 2
 _NLMSG_DONE: Final = 3
@@ -164,13 +164,15 @@ class Rtnetlink:
         message = _HEADER.pack(_HEADER.size + len(body), kind, _NLM_F_REQUEST | flags, self._sequence, 0) + body
         name = f"rtnetlink(7) {_NAMES[kind]}"
         try:
-            self._socket.send(message)
-            answer = list(self._answer(flags))
+            if trace.sink is not None:
+                return told(_NAMES[kind], (about,), lambda: self._exchange(message, flags), trace.sink)
+            return self._exchange(message, flags)
         except OSError as error:
-            _tell(name, about, error.errno or 0)
             raise OSError(error.errno, f"{name}: {error.strerror}", about) from None
-        _tell(name, about, 0)
-        return answer
+
+    def _exchange(self, message: bytes, flags: int) -> list[tuple[int, bytes]]:
+        self._socket.send(message)
+        return list(self._answer(flags))
 
     def _answer(self, flags: int) -> Iterator[tuple[int, bytes]]:
         while True:
@@ -188,11 +190,6 @@ class Rtnetlink:
                     _raise_refusal(payload, message_flags)
                     return
                 yield kind, payload
-
-
-def _tell(name: str, about: str, number: int) -> None:
-    if trace.sink is not None:
-        trace.sink(Record(name, (about,), -1 if number else 0, number))
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import errno
 import os
 from typing import Final
 
+from aethel_common.linux import calls
 from aethel_common.linux._libc import Syscall, text
+from aethel_common.linux.calls import Open
+from aethel_common.linux.structures import Struct, c_fd
+from aethel_common.linux.symbols import Flags
+from aethel_common.linux.trace import octal
 
 
-class Resolve(enum.IntFlag):
+class Resolve(Flags, prefix="RESOLVE_"):
     """linux/openat2.h"""
 
     NO_XDEV = 0x01
@@ -21,11 +25,12 @@ class Resolve(enum.IntFlag):
     IN_ROOT = 0x10
 
 
-class _OpenHow(ctypes.Structure):
+class _OpenHow(Struct):
+    shown = (("flags", Open), ("mode", octal), ("resolve", Resolve))
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_openat2: Final = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t, number=437)
+_openat2: Final = Syscall("openat2", c_fd, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t, number=437)
 _MAX_LINKS: Final = 40
 """As many as the kernel follows in one path. man 7 path_resolution"""
 _MAX_TRIES: Final = 128
@@ -35,7 +40,7 @@ _IN_ROOT: Final = Resolve.IN_ROOT | Resolve.NO_MAGICLINKS
 def openat2(directory_fd: int, path: str, flags: int, mode: int = 0, *, resolve: Resolve) -> int:
     """Open `path` below `directory_fd`; the descriptor is the caller's. man 2 openat2"""
     how = _OpenHow(flags | os.O_CLOEXEC, mode, int(resolve))
-    return _openat2(directory_fd, text(path), ctypes.addressof(how), ctypes.sizeof(how), about=path)
+    return _openat2(directory_fd, text(path), ctypes.byref(how), ctypes.sizeof(how), about=path)
 
 
 def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0, *, links: bool = True) -> int:
@@ -102,7 +107,7 @@ def _open_or_make(root_fd: int, parent_fd: int, parts: list[str], mode: int, lin
     if target is not None:
         return target
     try:
-        os.mkdir(name, mode, dir_fd=parent_fd)
+        calls.mkdir(name, mode, dir_fd=parent_fd)
     except FileExistsError:
         pass  # somebody was faster
     return open_in_root(root_fd, path, flags, links=links)
@@ -139,6 +144,6 @@ def make_file(root_fd: int, path: str, mode: int = 0o644) -> int:
 
 def _make_empty(directory_fd: int, name: str, mode: int) -> None:
     try:
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode, dir_fd=directory_fd))
+        os.close(calls.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode, dir_fd=directory_fd))
     except FileExistsError:
         pass  # somebody was faster

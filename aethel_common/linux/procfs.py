@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from aethel_common.linux import mounts, paths
+from aethel_common.linux import calls, mounts, paths
 from aethel_common.linux.mounts import FsConfig, MountAttr, OpenTree
 from aethel_common.linux.paths import Resolve
 from aethel_common.linux.statfs import Magic, file_system
@@ -75,7 +75,7 @@ def write(proc_fd: int, path: str, value: str) -> None:
     """Write `value` at once, as these files want it. Who must be sure reads it back."""
     fd = open_file(proc_fd, path, os.O_WRONLY)
     try:
-        os.write(fd, value.encode())
+        calls.write(fd, value.encode())
     except OSError as error:
         raise OSError(error.errno, f"write(2) {value!r}: {error.strerror}", f"/proc/{path}") from error
     finally:

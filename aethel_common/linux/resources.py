@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct
+from aethel_common.linux.symbols import Number
 
 
-class Rlimit(enum.IntEnum):
+class Rlimit(Number):
     """asm-generic/resource.h"""
 
     RLIMIT_CPU = 0
@@ -30,8 +31,8 @@ class Rlimit(enum.IntEnum):
     RLIMIT_RTTIME = 15
 
 
-class _Rlimit64(ctypes.Structure):
-    _fields_ = (("soft", ctypes.c_uint64), ("hard", ctypes.c_uint64))
+class _Rlimit64(Struct):
+    _fields_ = (("rlim_cur", ctypes.c_uint64), ("rlim_max", ctypes.c_uint64))
 
 
 _prlimit: Final = Syscall("prlimit", ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
@@ -44,11 +45,11 @@ def set_limit(pid: int, kind: Rlimit, soft: int, hard: int) -> None:
     the sysctl fs.nr_open.
     """
     limit = _Rlimit64(soft, hard)
-    _prlimit(pid, kind, ctypes.addressof(limit), None)
+    _prlimit(pid, kind, ctypes.byref(limit), None)
 
 
 def get_limit(pid: int, kind: Rlimit) -> tuple[int, int]:
     """Soft and hard. man 2 prlimit"""
     limit = _Rlimit64()
-    _prlimit(pid, kind, None, ctypes.addressof(limit))
-    return limit.soft, limit.hard
+    _prlimit(pid, kind, None, ctypes.byref(limit))
+    return limit.rlim_cur, limit.rlim_max

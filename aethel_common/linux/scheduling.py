@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import os
 from collections.abc import Iterable
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct
+from aethel_common.linux.symbols import Flags, Number
 
 
-class SchedPolicy(enum.IntEnum):
+class SchedPolicy(Number):
     """linux/sched.h; SCHED_ISO is a number that no kernel has given a meaning so far."""
 
     SCHED_OTHER = 0
@@ -23,7 +24,7 @@ class SchedPolicy(enum.IntEnum):
     SCHED_DEADLINE = 6
 
 
-class SchedFlags(enum.IntFlag):
+class SchedFlags(Flags):
     """linux/sched.h"""
 
     SCHED_FLAG_RESET_ON_FORK = 0x01
@@ -35,7 +36,7 @@ class SchedFlags(enum.IntFlag):
     SCHED_FLAG_UTIL_CLAMP_MAX = 0x40
 
 
-class IoPriorityClass(enum.IntEnum):
+class IoPriorityClass(Number):
     """linux/ioprio.h"""
 
     IOPRIO_CLASS_RT = 1
@@ -43,7 +44,7 @@ class IoPriorityClass(enum.IntEnum):
     IOPRIO_CLASS_IDLE = 3
 
 
-class MemoryPolicyMode(enum.IntEnum):
+class MemoryPolicyMode(Number):
     """linux/mempolicy.h"""
 
     MPOL_DEFAULT = 0
@@ -55,7 +56,7 @@ class MemoryPolicyMode(enum.IntEnum):
     MPOL_WEIGHTED_INTERLEAVE = 6
 
 
-class MemoryPolicyFlags(enum.IntFlag):
+class MemoryPolicyFlags(Flags):
     """linux/mempolicy.h; they are part of the mode's number."""
 
     MPOL_F_NUMA_BALANCING = 1 << 13
@@ -63,15 +64,17 @@ class MemoryPolicyFlags(enum.IntFlag):
     MPOL_F_STATIC_NODES = 1 << 15
 
 
-class PersonalityDomain(enum.IntEnum):
+class PersonalityDomain(Number, prefix="PER_"):
     """linux/personality.h"""
 
     LINUX = 0
     LINUX32 = 8
 
 
-class SchedAttr(ctypes.Structure):
+class SchedAttr(Struct):
     """struct sched_attr of linux/sched/types.h in its second version (56 bytes), which has the two clamps."""
+
+    shown = (("sched_policy", SchedPolicy), ("sched_flags", SchedFlags))
 
     _fields_ = (
         ("size", ctypes.c_uint32),
@@ -128,7 +131,7 @@ def sched_setattr(
         sched_deadline=deadline,
         sched_period=period,
     )
-    _sched_setattr(pid, ctypes.addressof(attributes), 0)
+    _sched_setattr(pid, ctypes.byref(attributes), 0)
 
 
 def use_every_cpu(pid: int) -> None:

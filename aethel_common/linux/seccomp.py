@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import errno
 import os
 from typing import Final
 
 from aethel_common.linux._libc import Syscall
+from aethel_common.linux.structures import Struct
+from aethel_common.linux.symbols import Flags, Number
+from aethel_common.linux.trace import Word
 
 
-class FilterFlag(enum.IntFlag):
-    """SECCOMP_FILTER_FLAG_* of linux/seccomp.h"""
+class FilterFlag(Flags, prefix="SECCOMP_FILTER_FLAG_"):
+    """linux/seccomp.h"""
 
     TSYNC = 1
     LOG = 2
@@ -22,8 +24,8 @@ class FilterFlag(enum.IntFlag):
     WAIT_KILLABLE_RECV = 32
 
 
-class Return(enum.IntEnum):
-    """SECCOMP_RET_* of linux/seccomp.h: what a filter answers; the low 16 bits are data."""
+class Return(Number, prefix="SECCOMP_RET_"):
+    """linux/seccomp.h: what a filter answers; the low 16 bits are data."""
 
     KILL_PROCESS = 0x80000000
     KILL_THREAD = 0x00000000
@@ -35,15 +37,19 @@ class Return(enum.IntEnum):
     ALLOW = 0x7FFF0000
 
 
-class _Program(ctypes.Structure):
+class _Program(Struct):
     """struct sock_fprog of linux/filter.h"""
 
-    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+    shown = (("filter", lambda _: Word("...")),)
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+class _Operation(Number, prefix="SECCOMP_"):
+    SET_MODE_FILTER = 1
+    GET_ACTION_AVAIL = 2
 
 
 _INSTRUCTION_SIZE: Final = 8
-_SET_MODE_FILTER: Final = 1
-_GET_ACTION_AVAIL: Final = 2
 _NR_SECCOMP: Final = {"x86_64": 317, "i686": 354, "armv7l": 383, "armv8l": 383}.get(os.uname().machine, 277)
 
 _seccomp: Final = Syscall("seccomp", ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, number=_NR_SECCOMP)
@@ -55,7 +61,7 @@ def set_mode_filter(program: bytes, flags: FilterFlag = FilterFlag(0)) -> int | 
     `program` is an array of struct sock_filter. Needs no_new_privs, or CAP_SYS_ADMIN in the own user namespace (EACCES).
     """
     structure = _Program(len(program) // _INSTRUCTION_SIZE, program)
-    result = _seccomp(_SET_MODE_FILTER, int(flags), ctypes.addressof(structure))
+    result = _seccomp(_Operation.SET_MODE_FILTER, flags, ctypes.byref(structure))
     if flags & FilterFlag.NEW_LISTENER:
         return result
     if result:
@@ -68,7 +74,7 @@ def has_action(action: Return) -> bool:
     """Whether this kernel knows the answer. SECCOMP_GET_ACTION_AVAIL"""
     value = ctypes.c_uint32(action)
     try:
-        _seccomp(_GET_ACTION_AVAIL, 0, ctypes.addressof(value))
+        _seccomp(_Operation.GET_ACTION_AVAIL, 0, ctypes.addressof(value))
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS):
             return False
@@ -80,7 +86,7 @@ def has_flag(flag: FilterFlag) -> bool:
     """Whether this kernel knows the flag: it looks at the flags before it fails to read a program that is not there."""
     needed = FilterFlag.NEW_LISTENER if flag is FilterFlag.WAIT_KILLABLE_RECV else FilterFlag(0)
     try:
-        _seccomp(_SET_MODE_FILTER, int(flag | needed), None)
+        _seccomp(_Operation.SET_MODE_FILTER, flag | needed, None)
     except OSError as error:
         return error.errno == errno.EFAULT
     raise AssertionError("a filter at address 0")

@@ -187,6 +187,8 @@ class CreateContainerRequest(_message.Message):
     UMASK_FIELD_NUMBER: _builtins.int
     ANNOTATIONS_FIELD_NUMBER: _builtins.int
     DOMAINNAME_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
+    WITHOUT_FIELD_NUMBER: _builtins.int
     image_name: _builtins.str
     command: _builtins.str
     """empty: the image's own command"""
@@ -233,6 +235,8 @@ class CreateContainerRequest(_message.Message):
     """bytes; 0: 64 MiB"""
     umask: _builtins.int
     domainname: _builtins.str
+    explain: _builtins.bool
+    """keep the story of each start, for ExplainContainer"""
     @_builtins.property
     def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -280,6 +284,10 @@ class CreateContainerRequest(_message.Message):
     @_builtins.property
     def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """of the OCI document"""
+
+    @_builtins.property
+    def without(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """protections to leave out, for teaching"""
 
     def __init__(
         self,
@@ -329,10 +337,12 @@ class CreateContainerRequest(_message.Message):
         umask: _builtins.int | None = ...,
         annotations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         domainname: _builtins.str = ...,
+        explain: _builtins.bool = ...,
+        without: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_no_new_privileges", b"_no_new_privileges", "_stop_timeout_seconds", b"_stop_timeout_seconds", "_umask", b"_umask", "entrypoint", b"entrypoint", "no_new_privileges", b"no_new_privileges", "stop_timeout_seconds", b"stop_timeout_seconds", "umask", b"umask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_no_new_privileges", b"_no_new_privileges", "_stop_timeout_seconds", b"_stop_timeout_seconds", "_umask", b"_umask", "annotations", b"annotations", "apparmor", b"apparmor", "args", b"args", "auto_remove", b"auto_remove", "cap_add", b"cap_add", "cap_drop", b"cap_drop", "cgroupns", b"cgroupns", "command", b"command", "create_only", b"create_only", "device_rules", b"device_rules", "devices", b"devices", "domainname", b"domainname", "entrypoint", b"entrypoint", "env", b"env", "gid_mappings", b"gid_mappings", "group_add", b"group_add", "hostname", b"hostname", "id_range_size", b"id_range_size", "image_name", b"image_name", "ipc", b"ipc", "labels", b"labels", "mask", b"mask", "name", b"name", "network", b"network", "no_new_privileges", b"no_new_privileges", "open_stdin", b"open_stdin", "pid", b"pid", "privileged", b"privileged", "read_only", b"read_only", "seccomp", b"seccomp", "selinux", b"selinux", "shm_size", b"shm_size", "stop_signal", b"stop_signal", "stop_timeout_seconds", b"stop_timeout_seconds", "sysctl", b"sysctl", "terminal", b"terminal", "tmpfs", b"tmpfs", "uid_mappings", b"uid_mappings", "ulimits", b"ulimits", "umask", b"umask", "unmask", b"unmask", "user", b"user", "user_namespace", b"user_namespace", "uts", b"uts", "working_dir", b"working_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint", "_no_new_privileges", b"_no_new_privileges", "_stop_timeout_seconds", b"_stop_timeout_seconds", "_umask", b"_umask", "annotations", b"annotations", "apparmor", b"apparmor", "args", b"args", "auto_remove", b"auto_remove", "cap_add", b"cap_add", "cap_drop", b"cap_drop", "cgroupns", b"cgroupns", "command", b"command", "create_only", b"create_only", "device_rules", b"device_rules", "devices", b"devices", "domainname", b"domainname", "entrypoint", b"entrypoint", "env", b"env", "explain", b"explain", "gid_mappings", b"gid_mappings", "group_add", b"group_add", "hostname", b"hostname", "id_range_size", b"id_range_size", "image_name", b"image_name", "ipc", b"ipc", "labels", b"labels", "mask", b"mask", "name", b"name", "network", b"network", "no_new_privileges", b"no_new_privileges", "open_stdin", b"open_stdin", "pid", b"pid", "privileged", b"privileged", "read_only", b"read_only", "seccomp", b"seccomp", "selinux", b"selinux", "shm_size", b"shm_size", "stop_signal", b"stop_signal", "stop_timeout_seconds", b"stop_timeout_seconds", "sysctl", b"sysctl", "terminal", b"terminal", "tmpfs", b"tmpfs", "uid_mappings", b"uid_mappings", "ulimits", b"ulimits", "umask", b"umask", "unmask", b"unmask", "user", b"user", "user_namespace", b"user_namespace", "uts", b"uts", "without", b"without", "working_dir", b"working_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__entrypoint: _TypeAlias = _typing.Literal["entrypoint"]  # noqa: Y015
     _WhichOneofArgType__entrypoint: _TypeAlias = _typing.Literal["_entrypoint", b"_entrypoint"]  # noqa: Y015
@@ -533,6 +543,7 @@ class ContainerInfo(_message.Message):
     FINISHED_AT_FIELD_NUMBER: _builtins.int
     EXIT_CODE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    WITHOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     image: _builtins.str
     status: _builtins.str
@@ -547,6 +558,10 @@ class ContainerInfo(_message.Message):
     def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def without(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """protections that it lacks, for teaching"""
+
     def __init__(
         self,
         *,
@@ -561,10 +576,11 @@ class ContainerInfo(_message.Message):
         finished_at: _builtins.int = ...,
         exit_code: _builtins.int = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        without: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "created_at", b"created_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "id", b"id", "image", b"image", "ip_address", b"ip_address", "labels", b"labels", "name", b"name", "started_at", b"started_at", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "created_at", b"created_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "id", b"id", "image", b"image", "ip_address", b"ip_address", "labels", b"labels", "name", b"name", "started_at", b"started_at", "status", b"status", "without", b"without"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -689,15 +705,19 @@ class StartRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
+    explain: _builtins.str
+    """"text" or "json": the story of this start, if the container keeps one"""
     def __init__(
         self,
         *,
         container_id: _builtins.str = ...,
+        explain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "explain", b"explain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -709,17 +729,20 @@ class StartResponse(_message.Message):
 
     CONTAINER_ID_FIELD_NUMBER: _builtins.int
     IP_ADDRESS_FIELD_NUMBER: _builtins.int
+    STORY_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
     ip_address: _builtins.str
+    story: _builtins.str
     def __init__(
         self,
         *,
         container_id: _builtins.str = ...,
         ip_address: _builtins.str = ...,
+        story: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "ip_address", b"ip_address"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "ip_address", b"ip_address", "story", b"story"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -941,12 +964,15 @@ class AttachOpen(_message.Message):
     STDOUT_FIELD_NUMBER: _builtins.int
     STDERR_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     container_id: _builtins.str
     start: _builtins.bool
     """start it once attached, so that no byte is missed"""
     stdin: _builtins.bool
     stdout: _builtins.bool
     stderr: _builtins.bool
+    explain: _builtins.str
+    """with start, "text" or "json": the story of it, if the container keeps one"""
     @_builtins.property
     def size(self) -> Global___WindowSize: ...
     def __init__(
@@ -958,10 +984,11 @@ class AttachOpen(_message.Message):
         stdout: _builtins.bool = ...,
         stderr: _builtins.bool = ...,
         size: Global___WindowSize | None = ...,
+        explain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "size", b"size", "start", b"start", "stderr", b"stderr", "stdin", b"stdin", "stdout", b"stdout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "explain", b"explain", "size", b"size", "start", b"start", "stderr", b"stderr", "stdin", b"stdin", "stdout", b"stdout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -997,8 +1024,11 @@ class AttachResponse(_message.Message):
     STDOUT_FIELD_NUMBER: _builtins.int
     STDERR_FIELD_NUMBER: _builtins.int
     EXIT_FIELD_NUMBER: _builtins.int
+    STORY_FIELD_NUMBER: _builtins.int
     stdout: _builtins.bytes
     stderr: _builtins.bytes
+    story: _builtins.str
+    """before `started`"""
     @_builtins.property
     def started(self) -> Global___Empty:
         """attached (and running, when `start` was asked)"""
@@ -1012,12 +1042,13 @@ class AttachResponse(_message.Message):
         stdout: _builtins.bytes = ...,
         stderr: _builtins.bytes = ...,
         exit: Global___ContainerExit | None = ...,
+        story: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "kind", b"kind", "started", b"started", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "kind", b"kind", "started", b"started", "stderr", b"stderr", "stdout", b"stdout", "story", b"story"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "kind", b"kind", "started", b"started", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exit", b"exit", "kind", b"kind", "started", b"started", "stderr", b"stderr", "stdout", b"stdout", "story", b"story"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["started", "stdout", "stderr", "exit"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["started", "stdout", "stderr", "exit", "story"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -1154,6 +1185,58 @@ class RemoveResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoveResponse: _TypeAlias = RemoveResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
+    JSON_FIELD_NUMBER: _builtins.int
+    container_id: _builtins.str
+    """the story of its newest start"""
+    json: _builtins.bool
+    """a line of JSON for each event or step, rather than text"""
+    @_builtins.property
+    def container(self) -> Global___CreateContainerRequest:
+        """the plan for such a container; nothing is made"""
+
+    def __init__(
+        self,
+        *,
+        container_id: _builtins.str = ...,
+        container: Global___CreateContainerRequest | None = ...,
+        json: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "container_id", b"container_id", "what", b"what"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "container_id", b"container_id", "json", b"json", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["container_id", "container"]  # noqa: Y015
+    _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """some lines"""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class ListImagesRequest(_message.Message):

@@ -84,6 +84,11 @@ class AethelServiceStub:
                 request_serializer=aethel__common_dot_rpc_dot_aethel__pb2.RemoveRequest.SerializeToString,
                 response_deserializer=aethel__common_dot_rpc_dot_aethel__pb2.RemoveResponse.FromString,
                 _registered_method=True)
+        self.ExplainContainer = channel.unary_stream(
+                '/aethel.AethelService/ExplainContainer',
+                request_serializer=aethel__common_dot_rpc_dot_aethel__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=aethel__common_dot_rpc_dot_aethel__pb2.ExplainResponse.FromString,
+                _registered_method=True)
         self.ListImages = channel.unary_unary(
                 '/aethel.AethelService/ListImages',
                 request_serializer=aethel__common_dot_rpc_dot_aethel__pb2.ListImagesRequest.SerializeToString,
@@ -175,6 +180,13 @@ class AethelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainContainer(self, request, context):
+        """How a container was made, step by step, with every system call; or how one would be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListImages(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -252,6 +264,11 @@ def add_AethelServiceServicer_to_server(servicer, server):
                     servicer.RemoveContainer,
                     request_deserializer=aethel__common_dot_rpc_dot_aethel__pb2.RemoveRequest.FromString,
                     response_serializer=aethel__common_dot_rpc_dot_aethel__pb2.RemoveResponse.SerializeToString,
+            ),
+            'ExplainContainer': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExplainContainer,
+                    request_deserializer=aethel__common_dot_rpc_dot_aethel__pb2.ExplainRequest.FromString,
+                    response_serializer=aethel__common_dot_rpc_dot_aethel__pb2.ExplainResponse.SerializeToString,
             ),
             'ListImages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListImages,
@@ -544,6 +561,33 @@ class AethelService:
             '/aethel.AethelService/RemoveContainer',
             aethel__common_dot_rpc_dot_aethel__pb2.RemoveRequest.SerializeToString,
             aethel__common_dot_rpc_dot_aethel__pb2.RemoveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainContainer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/aethel.AethelService/ExplainContainer',
+            aethel__common_dot_rpc_dot_aethel__pb2.ExplainRequest.SerializeToString,
+            aethel__common_dot_rpc_dot_aethel__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,8 @@ def config(request: pb.CreateContainerRequest) -> ContainerConfig:
         stop_timeout_seconds=_timeout(request),
         labels=dict(request.labels),
         annotations=dict(request.annotations),
+        explain=request.explain,
+        without=tuple(request.without),
     )
 
 
@@ -95,6 +97,7 @@ def info(view: View) -> pb.ContainerInfo:
         finished_at=container.exit.finished_ns if container.exit else 0,
         exit_code=container.exit.code if container.exit else 0,
         labels=container.config.labels,
+        without=container.config.without,
     )
 
 
@@ -118,6 +121,8 @@ def request(config: ContainerConfig) -> pb.CreateContainerRequest:
         stop_signal=config.stop_signal,
         labels=config.labels,
         annotations=config.annotations,
+        explain=config.explain,
+        without=config.without,
     )
     options.fill(message, (config.namespaces, config.privileges, config.devices, config.kernel))
     if config.entrypoint is not None:

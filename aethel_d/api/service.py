@@ -18,7 +18,7 @@ from aethel_common.rpc.aethel_pb2_grpc import AethelServiceServicer
 from aethel_common.rpc.endpoint import API_VERSION
 from aethel_d.api import messages
 from aethel_d.api.boundary import rpc, stream, waiting
-from aethel_d.engine import attach, create, images, info, logs, look, remove, start, stop, wait
+from aethel_d.engine import attach, create, explain, images, info, logs, look, remove, start, stop, wait
 from aethel_d.engine.attach import Attachment, Chunk
 from aethel_d.engine.cancel import Cancel
 from aethel_d.engine.context import Engine
@@ -75,7 +75,8 @@ class Service(AethelServiceServicer):
     def StartContainer(self, request: pb.StartRequest, context: grpc.ServicerContext) -> pb.StartResponse:
         view = start.start(self._engine, request.container_id)
         address = view.address.ip_address if view.address else ""
-        return pb.StartResponse(container_id=view.container.id, ip_address=address)
+        story = _story(view.story, request.explain)
+        return pb.StartResponse(container_id=view.container.id, ip_address=address, story=story)
 
     @rpc
     def InspectContainer(self, request: pb.InspectRequest, context: grpc.ServicerContext) -> pb.ContainerDetail:
@@ -88,7 +89,10 @@ class Service(AethelServiceServicer):
         first = next(requests, None)
         if first is None or first.WhichOneof("kind") != "open":
             raise InvalidArgument("the first message of an attach is `open`")
-        yield from _attached(_open(self._engine, first.open), requests, context)
+        attachment = _open(self._engine, first.open)
+        if first.open.explain and attachment.story:
+            yield pb.AttachResponse(story=_story(attachment.story, first.open.explain))
+        yield from _attached(attachment, requests, context)
 
     @waiting
     def WaitContainer(self, request: pb.WaitRequest, context: grpc.ServicerContext) -> pb.ContainerExit:
@@ -106,6 +110,17 @@ class Service(AethelServiceServicer):
     @rpc
     def RemoveContainer(self, request: pb.RemoveRequest, context: grpc.ServicerContext) -> pb.RemoveResponse:
         return pb.RemoveResponse(container_id=remove.remove(self._engine, request.container_id, force=request.force))
+
+    @stream
+    def ExplainContainer(
+        self, request: pb.ExplainRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.ExplainResponse]:
+        if request.WhichOneof("what") == "container":
+            text = explain.planned(self._engine, messages.config(request.container), json=request.json)
+            yield pb.ExplainResponse(text=text)
+            return
+        for text in explain.told(self._engine, request.container_id, json=request.json):
+            yield pb.ExplainResponse(text=text)
 
     @rpc
     def ListImages(self, request: pb.ListImagesRequest, context: grpc.ServicerContext) -> pb.ListImagesResponse:
@@ -171,6 +186,10 @@ def _entries(found: Iterator[LogLine]) -> Iterator[pb.LogEntry]:
     for data in rest.values():
         if data:
             yield pb.LogEntry(entry=data.decode(errors="replace"))
+
+
+def _story(lines: bytes, form: str) -> str:
+    return "".join(explain.rendered(lines.splitlines(), form)) if lines and form else ""
 
 
 def _open(engine: Engine, request: pb.AttachOpen) -> Attachment:

@@ -31,8 +31,17 @@ class Attachment:
     """One client's hold on a container's streams. `output` in one thread, the rest in another."""
 
     def __init__(
-        self, engine: Engine, container_id: str, ending: Ending, connection: Connection, *, feeds_pipe: bool
+        self,
+        engine: Engine,
+        container_id: str,
+        ending: Ending,
+        connection: Connection,
+        *,
+        feeds_pipe: bool,
+        story: bytes,
     ) -> None:
+        self.story = story
+        """Of the start, if that is to be told: JSON lines."""
         self._engine = engine
         self._container_id = container_id
         self._ending = ending
@@ -96,6 +105,7 @@ def attach(
     request = protocol.Attach(stdin=stdin, stdout=stdout, stderr=stderr)
     ending = engine.ends.expect(container_id)
     connections: list[Connection] = []
+    story = b""
 
     def connect(path: Path) -> None:
         connection = Connection(path)
@@ -106,7 +116,7 @@ def attach(
 
     try:
         if start:
-            starting.start(engine, container_id, before_running=connect)
+            story = starting.start(engine, container_id, before_running=connect).story
         else:
             connect(engine.layout.container(container_id).monitor_socket)
     except BaseException:
@@ -115,4 +125,4 @@ def attach(
             connection.close()
         raise
     feeds_pipe = stdin and not engine.containers.get(container_id).config.terminal
-    return Attachment(engine, container_id, ending, connections[0], feeds_pipe=feeds_pipe)
+    return Attachment(engine, container_id, ending, connections[0], feeds_pipe=feeds_pipe, story=story)

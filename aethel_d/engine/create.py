@@ -21,8 +21,6 @@ def create(engine: Engine, config: ContainerConfig) -> View:
 
     Raises NotFound (no such image), InvalidArgument, AlreadyExists (name), Corrupt (image), Exhausted (disk).
     """
-    if config.name:
-        names.check(config.name)
     config = checks.settled(engine, config)
     image = engine.images.get(config.image)
     lower = engine.layers.unpack(image)
@@ -33,10 +31,16 @@ def create(engine: Engine, config: ContainerConfig) -> View:
         container = engine.containers.add(container)
         undo.later(lambda: engine.containers.remove(container.id))
         undo.later(lambda: snapshots.remove(layout))
-        checks.check_document(container)
+        checks.checked_document(engine, container)
         snapshots.prepare(layout, owner=_root_of(container))
         undo.keep()
     return look.view_of(engine, container)
+
+
+def imagined(engine: Engine, config: ContainerConfig) -> Container:
+    """A container that is not made, for its document, with the ids that it would have. Raises as `create` does."""
+    config = checks.settled(engine, config)
+    return engine.containers.with_ids(_new(engine, config, engine.images.get(config.image), ()))
 
 
 def _new(engine: Engine, config: ContainerConfig, image: Image, lower: tuple[str, ...]) -> Container:

@@ -62,6 +62,10 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
     """Of the OCI document; labels never get there."""
+    explain: bool = False
+    """Keep the story of each start."""
+    without: tuple[str, ...] = ()
+    """Protections that are left out, for teaching."""
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +143,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     log_path: str = ""
     bundle_path: str = ""
     cgroup_path: str = ""
+    story: bytes = b""
+    """Of a start that has just been made, if it was to be told: JSON lines."""
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from aethel_run.spec.process import Capabilities, Process, User
 from aethel_run.spec.resources import DeviceRule, DeviceType, Resources
 from aethel_run.spec.seccomp import Seccomp
 from aethel_run.spec.template import default_spec
+from aethel_run.state import marked
 from aethel_storage.oci.documents import RunConfig
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -83,7 +84,7 @@ def spec(container: Container, place: Place) -> Spec:
             *_etc_mounts(container, place.etc),
         ),
         linux=_linux(base.linux, container, place),
-        annotations=dict(config.annotations),
+        annotations=marked(config.annotations, config.without),
     )
 
 

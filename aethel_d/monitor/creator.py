@@ -22,6 +22,8 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -30,15 +32,15 @@ import msgspec
 
 from aethel_common import fdsocket, jsonfile
 from aethel_common.errors import Unavailable, WrongState
-from aethel_common.linux import mounts, namespaces, processes
-from aethel_common.linux.mounts import MountFlags
-from aethel_common.linux.namespaces import CloneFlags
+from aethel_common.linux import processes
 from aethel_common.process import is_alive, start_time
 from aethel_common.undo import Undo
-from aethel_d.monitor import protocol, rootfs, users
+from aethel_d.monitor import plan, protocol, rootfs, users
 from aethel_d.monitor.border import told
 from aethel_d.monitor.handover import BEGUN, READY, Handover
 from aethel_d.monitor.streams import Pipes
+from aethel_run import story
+from aethel_run.cgroup.making import make_cgroup
 from aethel_run.cgroup.managers.cgroupfs import Cgroupfs
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import trees
@@ -77,12 +79,26 @@ def run(launches: socket.socket, monitor: socket.socket, monitor_pid: int) -> in
 
 def _make(creation: _Creation) -> None:
     creation.open_log()
-    with Undo() as undo:
+    with Undo() as undo, _telling(creation.launch.story):
         creation.create(undo)
         creation.hand_over()
         creation.begin()
         undo.keep()
     fdsocket.send(creation.monitor, BEGUN)
+
+
+@contextmanager
+def _telling(path: str) -> Iterator[None]:
+    """Append the story to that file while the block lasts, if it was asked for."""
+    if not path:
+        yield
+        return
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        with story.listening(story.Teller(fd, "json", story.encode, plan.PLACES)):
+            yield
+    finally:
+        os.close(fd)
 
 
 @dataclass(slots=True)
@@ -114,8 +130,9 @@ class _Creation:
         """Set everything up, and stop just before the user's program."""
         with open(self.bundle / "config.json", "rb") as file:
             spec = decode(file.read())
-        self._unshare_mounts()
-        cgroup = Cgroupfs(Cgroup(Path(self.launch.cgroup)), accounting=_FIGURES).make(spec.linux.resources)
+        plan.leave_mounts()
+        cgroup = Cgroup(Path(self.launch.cgroup))
+        make_cgroup(lambda: Cgroupfs(cgroup, accounting=_FIGURES).make(spec.linux.resources))
         undo.later(cgroup.remove)
         if spec.process is None or not spec.process.terminal:
             self.pipes = Pipes.make(open_stdin=self.launch.open_stdin)
@@ -129,6 +146,7 @@ class _Creation:
                 stdio=self.pipes.inside if self.pipes else None,
                 namespaces_ready=self._offer_network,
                 final_process=self._with_identity,
+                without=frozenset(self.launch.without),
                 state=self._state(spec),
                 meanwhile=lambda: self._listen(undo),
                 as_sibling=True,  # the monitor reaps it, long after us
@@ -209,11 +227,6 @@ class _Creation:
         self.listener = fdsocket.listen(path)
         undo.later(path.unlink)
 
-    def _unshare_mounts(self) -> None:
-        namespaces.unshare(CloneFlags.NEWNS)
-        # Ours stay ours; what the host unmounts goes here too, so that we pin nothing ("device or resource busy").
-        mounts.mount(None, "/", None, MountFlags.REC | MountFlags.SLAVE, None)
-
     def _open_rootfs(self, userns_fd: int | None) -> int:
         launch = self.launch
         return rootfs.open_overlay(launch.layers, launch.lower, launch.upper, launch.work, userns_fd)
@@ -232,13 +245,8 @@ class _Creation:
         return trees.clone(path, recursive=recursive)
 
     def _offer_network(self, pid: int) -> None:
-        if not self.launch.wired:
-            return
-        fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fdsocket.send(self.conversation, protocol.encode(protocol.Cloned()), [fd])
-        finally:
-            os.close(fd)
+        if self.launch.wired:
+            plan.offer_network(self.conversation, pid)
 
     def _with_identity(self, root_fd: int, process: Process) -> Process:
         identity = users.resolve(self.launch.user, root_fd)

@@ -75,6 +75,10 @@ class Launch(Message, frozen=True, kw_only=True):
     open_stdin: bool
     wired: bool
     """The daemon wants the network namespace, and says Wired when it has put a network into it."""
+    story: str = ""
+    """A file, of the daemon's making, to append the story of the start to; empty: nobody wants it."""
+    without: tuple[str, ...] = ()
+    """Protections that are left out, for teaching."""
 
 
 class Hello(Message, frozen=True, kw_only=True):

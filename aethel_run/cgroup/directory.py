@@ -8,6 +8,7 @@ import select
 import time
 from pathlib import Path
 
+from aethel_common.linux import calls
 from aethel_run.cgroup import walk
 
 
@@ -31,9 +32,9 @@ class Directory:
     def write(self, file: str, text: str) -> None:
         """Write into a file of it, in one write(2). Raises OSError with the path; never makes a file."""
         path = str(self.path / file)
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = calls.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(fd, text.encode())
+            calls.write(fd, text.encode())
         except OSError as error:
             raise OSError(error.errno, f"write(2): {os.strerror(error.errno or 0)}", path) from None
         finally:

@@ -14,7 +14,7 @@ from aethel_run.state import Store
 def state(common: Globals, words: Sequence[str]) -> int:
     """state ID"""
     options = arguments.parser("state", "Print the state of a container, as JSON.").parse_args(words)
-    print(json.dumps(query.line(arguments.find(common, options.id))._asdict(), indent=2))
+    print(json.dumps(query.line(arguments.find(common, options.id)).document, indent=2))
     return 0
 
 
@@ -29,7 +29,7 @@ def list(common: Globals, words: Sequence[str]) -> int:
         for each in found:
             print(each.id)
     elif options.format == "json":
-        print(json.dumps([each._asdict() for each in found]))
+        print(json.dumps([each.document for each in found]))
     else:
         rows = [(each.id, str(each.pid), each.status, each.bundle, each.created, each.owner) for each in found]
         _print_table(("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"), rows)

@@ -38,6 +38,13 @@ class Init:
     """Not the caller's session keyring."""
     preserved_fds: int = 0
     """How many descriptors from 3 on stay open for the program."""
+    without: frozenset[str] = frozenset()
+    """Names of protections that are left out, for teaching; see `init.protections`."""
+
+    @property
+    def sets_no_new_privs(self) -> bool:
+        """Whether no program can gain privileges by the time that the last steps run."""
+        return self.process.no_new_privileges and "set_no_new_privs" not in self.without
 
     def has(self, kind: NamespaceType) -> bool:
         """Whether the container has a namespace of that kind to itself."""

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from aethel_common.linux import calls
+
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK: Final = 1 << 20
@@ -34,7 +36,7 @@ def _copy_directory(source_fd: int, target_fd: int, top_fd: int, prefix: str, li
         key = (status.st_dev, status.st_ino)
         if stat.S_ISDIR(status.st_mode):
             with _opened(name, source_fd, _READ | os.O_DIRECTORY) as below:
-                os.mkdir(name, 0o700, dir_fd=target_fd)
+                calls.mkdir(name, 0o700, dir_fd=target_fd)
                 with _opened(name, target_fd, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW) as made:
                     _copy_directory(below, made, top_fd, f"{prefix}{name}/", links)
         elif key in links:
@@ -50,13 +52,13 @@ def _copy_directory(source_fd: int, target_fd: int, top_fd: int, prefix: str, li
 
 def _copy_leaf(source_fd: int, target_fd: int, name: str, status: os.stat_result) -> None:
     if stat.S_ISLNK(status.st_mode):
-        os.symlink(os.readlink(name, dir_fd=source_fd), name, dir_fd=target_fd)
+        calls.symlink(os.readlink(name, dir_fd=source_fd), name, dir_fd=target_fd)
     elif stat.S_ISREG(status.st_mode):
         with _opened(name, source_fd, _READ) as reader, _opened(name, target_fd, _WRITE, 0o600) as writer:
             while os.sendfile(writer, reader, None, _CHUNK):
                 pass
     else:
-        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=target_fd)
+        calls.mknod(name, status.st_mode, status.st_rdev, dir_fd=target_fd)
 
 
 def _copy_metadata(source_fd: int, target_fd: int, name: str, status: os.stat_result) -> None:
@@ -88,7 +90,7 @@ def _copy_attributes(source: str, target: str) -> None:
 
 @contextmanager
 def _opened(name: str, directory_fd: int, flags: int, mode: int = 0) -> Iterator[int]:
-    fd = os.open(name, flags | os.O_CLOEXEC, mode, dir_fd=directory_fd)
+    fd = calls.open(name, flags | os.O_CLOEXEC, mode, dir_fd=directory_fd)
     try:
         yield fd
     finally:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError
-from aethel_run import sync
+from aethel_run import explain, story, sync
 from aethel_run.init import trees
 from aethel_run.init.context import Init
-from aethel_run.init.plan import JOIN_STEPS, SETUP_STEPS, START_STEPS
+from aethel_run.init.plan import JOIN_STEPS, PLACES, SETUP_STEPS, START_STEPS
 from aethel_run.init.step import Failure, run_steps
 from aethel_run.init.steps import root
 from aethel_run.spec.config import Spec
@@ -37,6 +37,8 @@ class Birthright:
     filter: Filter | None = None
     new_keyring: bool = True
     preserved_fds: int = 0
+    without: frozenset[str] = frozenset()
+    """Steps that are left out."""
 
 
 def run(given: Birthright) -> NoReturn:
@@ -92,6 +94,7 @@ def _await_go(given: Birthright) -> Init | None:
         filter=given.filter,
         new_keyring=given.new_keyring,
         preserved_fds=given.preserved_fds,
+        without=given.without,
     )
 
 
@@ -107,13 +110,26 @@ def _await_start(given: Birthright) -> socket.socket:
     """The socket on which Start came, and on which a failure is told from now on."""
     sock = given.sync
     if given.gate is not None:
+        _stop_telling()
         sock, _ = given.gate.accept()
         given.gate.close()
         given.sync.close()
-    message, _ = fdsocket.receive(sock)
+    message, fds = fdsocket.receive(sock)
     if not message:
         os._exit(1)
+    start = sync.to_init(message)
+    assert isinstance(start, sync.Start)
+    if fds:
+        story.listen(story.Teller(fds[0], start.story, explain.form(start.story), PLACES))
     return sock
+
+
+def _stop_telling() -> None:
+    """Whoever made the container goes; who starts it says anew whether he wants to hear of it."""
+    teller = story.telling()
+    if teller is not None:
+        story.listen(None)
+        os.close(teller.fd)
 
 
 def _tell(sock: socket.socket, failure: Failure) -> None:

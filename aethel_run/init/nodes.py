@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aethel_common.errors import InvalidSpec, NotFound
-from aethel_common.linux import paths
+from aethel_common.linux import calls, paths
 from aethel_run.init import trees
 from aethel_run.spec.linux import Device, DeviceType
 
@@ -105,15 +105,15 @@ def _make(parent_fd: int, name: str, device: Device) -> bool:
     if _exists(parent_fd, name):
         return False  # the place of a bind
     try:
-        os.mknod(name, wanted.kind | mode, os.makedev(*wanted.number), dir_fd=parent_fd)
+        calls.mknod(name, wanted.kind | mode, os.makedev(*wanted.number), dir_fd=parent_fd)
     except PermissionError:
         return False
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
+    fd = calls.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
     try:
         if Node.of(os.fstat(fd)) != wanted:
             raise _mismatch(device)
-        os.chown(f"/proc/self/fd/{fd}", device.uid or 0, device.gid or 0)
-        os.chmod(f"/proc/self/fd/{fd}", mode)  # the umask had its say
+        calls.chown(f"/proc/self/fd/{fd}", device.uid or 0, device.gid or 0)
+        calls.chmod(f"/proc/self/fd/{fd}", mode)  # the umask had its say
     finally:
         os.close(fd)
     return True
@@ -142,8 +142,8 @@ def _bind(parent_fd: int, name: str, device: Device) -> None:
 def _place(parent_fd: int, name: str) -> int:
     """An empty file to bind to, made if missing."""
     if not _exists(parent_fd, name):
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0, dir_fd=parent_fd))
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
+        os.close(calls.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0, dir_fd=parent_fd))
+    fd = calls.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)

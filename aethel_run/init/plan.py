@@ -95,3 +95,6 @@ JOIN_STEPS = (
     *START_STEPS[1:],
 )
 """For exec; the last one does not return."""
+
+PLACES = {step.name: f"I{number}" for number, step in enumerate((*SETUP_STEPS, *START_STEPS), start=1)}
+"""The place of each step in the story of a container."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from aethel_run import story
 from aethel_run.init.context import Init
 
 Action = Callable[[Init], None]
@@ -18,6 +19,8 @@ class Step:
     run: Action
     man: str
     applies: Condition
+    only: str
+    """When it applies, in a few words that go on after "only"; empty: always."""
 
     @property
     def name(self) -> str:
@@ -30,9 +33,9 @@ class Step:
         return (self.run.__doc__ or "").partition("\n")[0]
 
 
-def step(*, man: str, when: Condition = lambda init: True) -> Callable[[Action], Step]:
-    """Make a function a step; `man` names the pages that explain it."""
-    return lambda action: Step(run=action, man=man, applies=when)
+def step(*, man: str, when: Condition = lambda init: True, only: str = "") -> Callable[[Action], Step]:
+    """Make a function a step; `man` names the pages that explain it, `only` says in words what `when` asks."""
+    return lambda action: Step(run=action, man=man, applies=when, only=only)
 
 
 def applicable(steps: Iterable[Step], init: Init) -> list[Step]:
@@ -49,12 +52,19 @@ class Failure(Exception):
         self.cause = cause
 
 
-def run_steps(steps: Iterable[Step], init: Init, announce: Callable[[Step], None] | None = None) -> None:
-    """Run what applies, telling `announce` before each. The first that fails ends it with Failure."""
+def run_steps(steps: Iterable[Step], init: Init) -> None:
+    """Run what applies and is not to be left out, and tell of it. The first that fails ends it with Failure."""
+    teller = story.telling()
     for each in applicable(steps, init):
-        if announce is not None:
-            announce(each)
+        if each.name in init.without:
+            if teller is not None:
+                teller.omitted(each.name, each.sentence)
+            continue
+        if teller is not None:
+            teller.step(each.name, each.sentence, each.man)
         try:
             each.run(init)
         except Exception as error:
+            if teller is not None:
+                teller.failed(each.name, error)
             raise Failure(each, error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -14,35 +13,23 @@ from aethel_common import fdsocket
 from aethel_common.linux import processes
 from aethel_common.process import start_time
 from aethel_common.undo import Undo
-from aethel_run import hooks, sync
+from aethel_run import sync
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import main as init
 from aethel_run.init import trees
-from aethel_run.process import (
-    affinity,
-    attributes,
-    conversation,
-    filters,
-    idmap,
-    joins,
-    netdevices,
-    preconditions,
-    stdio,
-)
+from aethel_run.lifecycle import acts, gate
+from aethel_run.process import conversation, filters, idmap, joins, preconditions
 from aethel_run.process.children import kill_and_reap
-from aethel_run.process.sources import Clone, open_sources
+from aethel_run.process.sources import Clone, needs_sources
 from aethel_run.process.spawn import Birth, Child, spawn
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
-from aethel_run.spec.process import Process
+from aethel_run.spec.process import NOTHING_TO_RUN, Process
 from aethel_run.spec.state import NOBODY, State
 from aethel_run.status import Status
 
 _UMASK: Final = 0o022
 """What is made for mounts and as a working directory must be open to every user, whatever our caller's is."""
-
-NOTHING_TO_RUN = Process(cwd="/")
-"""A container can be made without a process; it is `start` that needs one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +52,8 @@ class CreateOptions:
     """What hooks are told; status and pid are set here."""
     gate: socket.socket | None = None
     """Listens; init waits there for who says Start, and needs its parent no longer. None: `Created.start` says it."""
+    without: frozenset[str] = frozenset()
+    """Protections that are left out, for teaching; the caller has checked them (`init.protections`)."""
     new_keyring: bool = True
     """False: the container keeps our session keyring."""
     preserved_fds: int = 0
@@ -99,7 +88,7 @@ class Created:
 
         Raises CommandNotFound, CannotExecute or StepFailed; the container is then gone, and `abandon` still due.
         """
-        fdsocket.send(self._sync, sync.encode(sync.Start()))
+        gate.open_gate(self._sync)
         with self._sync:
             conversation.await_execve(self._sync, self._give_listener)
 
@@ -133,8 +122,7 @@ def create(spec: Spec, options: CreateOptions) -> Created:
         console_fd = conversation.await_ready(ours, lambda: _run_hooks(spec, state))
         if console_fd is not None:
             undo.later(partial(os.close, console_fd))
-        affinity.release(child.pid)
-        attributes.give(child.pid, spec.process or NOTHING_TO_RUN)
+        acts.give_attributes(child.pid, spec.process or NOTHING_TO_RUN)
         give_listener = filters.giver(spec, child.pidfd, child.pid, state.at(Status.CREATED))
         created = Created(child.pid, child.pidfd, start_time(child.pid), console_fd, ours, give_listener)
         undo.keep()
@@ -151,6 +139,7 @@ def _spawn(spec: Spec, options: CreateOptions, ours: socket.socket, theirs: sock
         filter=filters.compiled(spec),
         new_keyring=options.new_keyring,
         preserved_fds=options.preserved_fds,
+        without=options.without,
     )
 
     def body() -> NoReturn:
@@ -182,34 +171,28 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
     process = spec.process or NOTHING_TO_RUN
     if spec.linux.makes(NamespaceType.USER):
         idmap.write_maps(child.pid, spec.linux)
-    _move_links(child.pid, spec)
+    if spec.linux.net_devices:
+        acts.move_links(child.pid, spec)
     userns_fd = _open_userns(spec, child.pid)
     fds: list[int] = []
     try:
         options.namespaces_ready(child.pid)
-        rootfs_fd = _open_rootfs(options, userns_fd)
+        rootfs_fd = acts.open_root(options.open_rootfs, options.rootfs, userns_fd)
         if rootfs_fd is not None:
             fds.append(rootfs_fd)
             process = options.final_process(rootfs_fd, process)
-        sources = open_sources(spec, userns_fd, options.bundle, options.clone_source)
+        sources = (
+            acts.open_sources(spec, userns_fd, options.bundle, options.clone_source) if needs_sources(spec) else {}
+        )
         fds.extend(sources.values())
         if options.stdio is not None:
-            stdio.give(options.stdio, process, spec.linux)
+            acts.give_stdio(options.stdio, process, spec)
         conversation.send_go(sock, _go(process, sources, state, options, rootfs_fd), fds)
     finally:
         for fd in fds:
             os.close(fd)
         if userns_fd is not None:
             os.close(userns_fd)
-
-
-def _open_rootfs(options: CreateOptions, userns_fd: int | None) -> int | None:
-    try:
-        return options.open_rootfs(userns_fd)
-    except PermissionError as error:
-        if error.errno == errno.EPERM and options.rootfs:
-            return None
-        raise
 
 
 def _go(
@@ -219,15 +202,6 @@ def _go(
     return sync.Go(process=process, binds=tuple(sources), own_root=own_root, state=state)
 
 
-def _move_links(pid: int, spec: Spec) -> None:
-    if spec.linux.net_devices:
-        netns_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            netdevices.move(netns_fd, spec.linux.net_devices)
-        finally:
-            os.close(netns_fd)
-
-
 def _open_userns(spec: Spec, pid: int) -> int | None:
     if not spec.linux.has(NamespaceType.USER):
         return None
@@ -235,5 +209,5 @@ def _open_userns(spec: Spec, pid: int) -> int | None:
 
 
 def _run_hooks(spec: Spec, state: State) -> None:
-    hooks.run_all("prestart", spec.hooks.prestart, state)
-    hooks.run_all("createRuntime", spec.hooks.create_runtime, state)
+    if spec.hooks.prestart or spec.hooks.create_runtime:
+        acts.run_runtime_hooks(spec, state)

@@ -7,6 +7,7 @@ from typing import Final
 
 from aethel_common.errors import InvalidArgument
 from aethel_common.undo import Undo
+from aethel_run.cgroup.making import make_cgroup
 from aethel_run.cgroup.managers.manager import Kind, Manager, choose
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.spec.config import Spec
@@ -49,9 +50,12 @@ class Limited:
     def make(self, undo: Undo) -> Cgroup | None:
         """For clone3; None where the manager wants to see a process first."""
         self._manager.check(self._resources)
-        self.cgroup = self._manager.make(self._resources)
+        make_cgroup(self._make)
         undo.later(self._remove)
         return self.cgroup
+
+    def _make(self) -> None:
+        self.cgroup = self._manager.make(self._resources)
 
     def adopt(self, pid: int) -> None:
         """Init is there, and waits."""

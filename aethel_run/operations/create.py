@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode
 from aethel_run.spec.mounts import is_bind
 from aethel_run.spec.state import State
-from aethel_run.state import Container, Record, Store
+from aethel_run.state import Container, Record, Store, marked
 from aethel_run.status import Status
 
 
@@ -42,6 +42,8 @@ class Options:
     pidfd_socket: str = ""
     preserve_fds: int = 0
     new_keyring: bool = True
+    without: tuple[str, ...] = ()
+    """Protections to leave out, for teaching."""
     cgroup_manager: Kind = Kind.CGROUPFS
 
 
@@ -72,6 +74,8 @@ def prepare(
     _check_terminal(spec, options, foreground=foreground)
     for warning in (*validate.warnings(spec), *preconditions.warnings(spec), *_passed_over(spec)):
         warn(warning)
+    if options.without:
+        _warn_of_missing(container_id, options.without, spec, warn)
     with Undo() as undo:
         container = store.claim(container_id)
         undo.later(container.forget)
@@ -79,6 +83,15 @@ def prepare(
         created = _make(container, spec, bundle, options, undo)
         undo.keep()
     return container, created
+
+
+def _warn_of_missing(container_id: str, without: Collection[str], spec: Spec, warn: Callable[[str], None]) -> None:
+    from aethel_run.init import protections  # for teaching only: nobody else pays for it
+    from aethel_run.lifecycle import plan
+
+    plan.check_without(without, spec)
+    for name in without:
+        warn(f"container {container_id} is made WITHOUT {name}: {protections.loss(name)}")
 
 
 def _passed_over(spec: Spec) -> list[str]:
@@ -121,7 +134,7 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
         id=container.id,
         status=Status.CREATING,
         bundle=str(bundle),
-        annotations=spec.annotations,
+        annotations=marked(spec.annotations, options.without),
     )
     with _gate(container.gate) as gate:
         created = make(
@@ -133,6 +146,7 @@ def _make(container: Container, spec: Spec, bundle: Path, options: Options, undo
                 cgroup=cgroup,
                 state=state,
                 gate=gate,
+                without=frozenset(options.without),
                 namespaces_ready=limited.adopt,
                 new_keyring=options.new_keyring,
                 preserved_fds=options.preserve_fds + notify.passed_sockets(),
@@ -204,7 +218,8 @@ def _record(
         rdt_class=shares.made,
         rdt_monitor=shares.monitor,
         oci_version=spec.oci_version,
-        annotations=dict(spec.annotations),
+        annotations=dict(marked(spec.annotations, options.without)),
         shares_pids=not spec.linux.has(NamespaceType.PID),
         has_poststop=bool(spec.hooks.poststop),
+        without=tuple(sorted(set(options.without))),
     )

@@ -22,6 +22,13 @@ class Line(NamedTuple):
     created: str
     annotations: dict[str, str]
     owner: str
+    without: tuple[str, ...] = ()
+    """Protections that were left out."""
+
+    @property
+    def document(self) -> dict[str, object]:
+        """For JSON; of `without` there is a word only when it is not empty."""
+        return {name: value for name, value in self._asdict().items() if name != "without" or value}
 
 
 def line(container: Container) -> Line:
@@ -37,6 +44,7 @@ def line(container: Container) -> Line:
         created=record.created,
         annotations=record.annotations,
         owner=_user(record.owner),
+        without=tuple(record.without),
     )
 
 

@@ -8,7 +8,7 @@ import socket
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError, InvalidSpec, WrongState
 from aethel_common.process import open_pidfd
-from aethel_run import hooks, sync
+from aethel_run.lifecycle import gate
 from aethel_run.operations import kill
 from aethel_run.process import conversation, filters
 from aethel_run.state import Container
@@ -27,11 +27,12 @@ def start(container: Container) -> None:
         if container.spec.process is None:
             raise InvalidSpec("config.json: process: not set, so there is nothing to start")
         with _connect(container) as sock:
-            fdsocket.send(sock, sync.encode(sync.Start()))
+            gate.open_gate(sock)
             # Whoever comes next must not wait at a gate where nobody is.
             container.gate.unlink()
             _await_execve(container, sock)
-    _run_poststart(container)
+    if container.spec.hooks.poststart:
+        _run_poststart_hooks(container)
 
 
 def _await_execve(container: Container, sock: socket.socket) -> None:
@@ -54,10 +55,10 @@ def _connect(container: Container) -> socket.socket:
         raise WrongState("cannot start a container that has stopped") from None
 
 
-def _run_poststart(container: Container) -> None:
+def _run_poststart_hooks(container: Container) -> None:
     state = container.state(Status.RUNNING)
     try:
-        hooks.run_all("poststart", container.spec.hooks.poststart, state)
+        gate.run_poststart_hooks(container.spec, state)
     except AethelError:
         kill.kill_all(container, 9)
         raise

@@ -6,14 +6,22 @@ import os
 from collections.abc import Iterable, Sequence
 
 from aethel_common.errors import NotPermitted, Unsupported
-from aethel_run.spec.linux import IdMapping, Linux
+from aethel_common.linux import calls
+from aethel_run.spec.linux import IdMapping, Linux, NamespaceType
+from aethel_run.story import act
 
 
+@act(
+    man="user_namespaces(7) newuidmap(1)",
+    when=lambda spec: spec.linux.makes(NamespaceType.USER),
+    only="with a user namespace of its own",
+)
 def write_maps(pid: int, linux: Linux) -> None:
-    """Write gid_map and uid_map of that process. Raises OSError with the file's path, Unsupported.
+    """Tell the kernel which of the host's ids those of the new user namespace are.
 
     A user without privilege may map his own ids, and give up setgroups for it; what more he may is written in
-    /etc/subuid and /etc/subgid, and known to newuidmap and newgidmap alone. man 1 newuidmap
+    /etc/subuid and /etc/subgid, and known to newuidmap and newgidmap alone. Raises OSError with
+    the file's path, NotPermitted, Unsupported.
     """
     _write_map(pid, "gid_map", "newgidmap", linux.gid_mappings, own=os.getegid())
     _write_map(pid, "uid_map", "newuidmap", linux.uid_mappings, own=os.geteuid())
@@ -21,11 +29,11 @@ def write_maps(pid: int, linux: Linux) -> None:
 
 def _write_map(pid: int, file: str, helper: str, mappings: Sequence[IdMapping], *, own: int) -> None:
     if os.geteuid() == 0:
-        _write(f"/proc/{pid}/{file}", _lines(mappings))
+        calls.write_file(f"/proc/{pid}/{file}", _lines(mappings))
     elif [(mapping.host_id, mapping.size) for mapping in mappings] == [(own, 1)]:
         if file == "gid_map":
-            _write(f"/proc/{pid}/setgroups", "deny")
-        _write(f"/proc/{pid}/{file}", _lines(mappings))
+            calls.write_file(f"/proc/{pid}/setgroups", b"deny")
+        calls.write_file(f"/proc/{pid}/{file}", _lines(mappings))
     else:
         _by_helper(helper, pid, mappings)
 
@@ -49,10 +57,5 @@ def on_host(inside: int, mappings: Iterable[IdMapping]) -> int | None:
     return None
 
 
-def _lines(mappings: Iterable[IdMapping]) -> str:
-    return "".join(f"{m.container_id} {m.host_id} {m.size}\n" for m in mappings)
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "wb", buffering=0) as file:
-        file.write(text.encode())
+def _lines(mappings: Iterable[IdMapping]) -> bytes:
+    return b"".join(b"%d %d %d\n" % (m.container_id, m.host_id, m.size) for m in mappings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from aethel_common.errors import NotPermitted, from_os
-from aethel_common.linux import resources
+from aethel_common.linux import calls, resources
 from aethel_common.linux.resources import Rlimit
 from aethel_run.spec.process import Process
 
@@ -38,8 +38,7 @@ def set_oom_score(pid: int, process: Process) -> None:
     if process.oom_score_adj is None:
         return
     try:
-        with open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as file:
-            file.write(str(process.oom_score_adj).encode())
+        calls.write_file(f"/proc/{pid}/oom_score_adj", str(process.oom_score_adj).encode())
     except PermissionError as error:
         raise NotPermitted(
             f"process.oomScoreAdj: {process.oom_score_adj} is less than this runtime has itself",

@@ -51,6 +51,11 @@ def open_sources(spec: Spec, userns_fd: int | None, bundle: str = "/", clone: Cl
     return opened
 
 
+def needs_sources(spec: Spec) -> bool:
+    """Whether the document binds anything."""
+    return any(meaning(mount).needs_source for mount in spec.mounts)
+
+
 def open_source(
     mount: Mount,
     map_fd: int | None = None,

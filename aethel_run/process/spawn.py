@@ -27,6 +27,7 @@ from aethel_run import sync
 from aethel_run.process import timens
 from aethel_run.process.joins import Join, Target, enter, enter_target
 from aethel_run.spec.linux import TimeOffset
+from aethel_run.story import act
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,12 @@ class Child:
     pidfd: int
 
 
+@act(man="clone3(2) namespaces(7)")
 def spawn(birth: Birth, body: Callable[[], NoReturn]) -> Child:
-    """A new process that runs `body`. Only for a process with one thread. Raises OSError, AethelError."""
+    """Fork the container's first process into its new namespaces and its cgroup, by one call.
+
+    It runs `body`. Only for a process with one thread. Raises OSError, AethelError.
+    """
     if birth.needs_stage:
         return _by_stage(birth, body)
     flags = birth.makes | CloneFlags.PARENT if birth.as_sibling else birth.makes

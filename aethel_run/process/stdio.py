@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from aethel_common.linux import calls
 from aethel_run.process import idmap
 from aethel_run.spec.linux import Linux, NamespaceType
 from aethel_run.spec.process import Process
@@ -21,7 +22,7 @@ def give(stdio: tuple[int, int, int], process: Process, linux: Linux) -> None:
 
 def _give(fd: int, uid: int) -> None:
     try:
-        os.fchown(fd, uid, -1)
+        calls.fchown(fd, uid, -1)
     except PermissionError:
         pass  # somebody else's pipe, or no right to give away our own: it can be used, only not opened anew
 

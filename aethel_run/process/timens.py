@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from aethel_common.errors import AethelError, InvalidSpec, NotPermitted, Unsupported, WrongState, from_os
+from aethel_common.linux import calls
 from aethel_run.spec.linux import TimeOffset
 
 _REASONS: Final[Mapping[int, tuple[type[AethelError], str]]] = {
@@ -29,8 +30,7 @@ def write_offsets(pid: int | str, offsets: Mapping[str, TimeOffset]) -> None:
     path = f"/proc/{pid}/timens_offsets"
     try:
         # All in one: the kernel takes every line or none.
-        with open(path, "wb", buffering=0) as file:
-            file.write(render(offsets).encode())
+        calls.write_file(path, render(offsets).encode())
     except FileNotFoundError as error:
         raise Unsupported("linux.timeOffsets: this kernel has no time namespaces") from error
     except OSError as error:

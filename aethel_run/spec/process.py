@@ -60,3 +60,7 @@ class Process(Document, frozen=True, kw_only=True):
     selinux_label: str = ""
     io_priority: IoPriority | None = None
     exec_cpu_affinity: CpuAffinity | None = msgspec.field(name="execCPUAffinity", default=None)
+
+
+NOTHING_TO_RUN = Process(cwd="/")
+"""A container can be made without a process; it is `start` that needs one."""

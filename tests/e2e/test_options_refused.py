@@ -42,6 +42,7 @@ KERNEL = [
     ("--tmpfs=/x:bind", "bad option 'bind'"),
     ("--umask=8", "--umask"),
     ("--annotation=aethelred.x=1", "reserved"),
+    ("--annotation=org.aethelred.without=", "reserved"),
     ("--domainname=-x", "host name"),
 ]
 

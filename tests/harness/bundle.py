@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,11 +112,18 @@ class Bundle:
                 at[last] = value
         return decode(json.dumps(document).encode())
 
-    def run(self, script: str, changes: Mapping[str, Any] | None = None, *, users: bool = False) -> Result:
+    def run(
+        self,
+        script: str,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        users: bool = False,
+        without: Iterable[str] = (),
+    ) -> Result:
         """Create, start, read until it has ended. Raises what `create` and `start` raise."""
         reader, writer = os.pipe()
         try:
-            with self.created(script, changes, users=users, stdout=writer) as container:
+            with self.created(script, changes, users=users, stdout=writer, without=without) as container:
                 container.start()
                 os.close(writer)
                 writer = -1
@@ -149,6 +156,7 @@ class Bundle:
         *,
         users: bool = False,
         stdout: int | None = None,
+        without: Iterable[str] = (),
     ) -> Iterator[Created]:
         """A container at its gate, killed when the block ends."""
         spec = self.spec(script, changes, users=users)
@@ -158,7 +166,10 @@ class Bundle:
             container = create(
                 spec,
                 CreateOptions(
-                    open_rootfs=open_directory(str(self.rootfs)), bundle=str(self.path), stdio=(null, out, out)
+                    open_rootfs=open_directory(str(self.rootfs)),
+                    bundle=str(self.path),
+                    stdio=(null, out, out),
+                    without=frozenset(without),
                 ),
             )
         finally:

@@ -157,6 +157,8 @@ class Daemon:
     def traces(self) -> dict[str, object]:
         """All that containers of this daemon may leave behind, so that before and after can be compared."""
         (launcher,) = host.children(self.pid)
+        # It takes a moment after its start, and after each launch, until the next monitor stands by.
+        assert wait_until(lambda: host.children(launcher))
         return {
             "containers": self.rows("SELECT id FROM containers"),
             "leases": self.rows("SELECT container_id FROM leases"),

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import Final
 
-from aethel_common.linux import paths
+from aethel_common.linux import calls, paths
 from aethel_run.init import nodes, targets
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
@@ -86,7 +86,7 @@ def _is_there(root_fd: int, path: str) -> bool:
 
 def _link(dev_fd: int, name: str, target: str, *, must: bool) -> None:
     try:
-        os.symlink(target, name, dir_fd=dev_fd)
+        calls.symlink(target, name, dir_fd=dev_fd)
     except FileExistsError:
         pass  # the image's own
     except OSError as error:
@@ -108,4 +108,4 @@ def _link_ptmx(dev_fd: int) -> None:
         os.unlink("ptmx", dir_fd=dev_fd)
     except FileNotFoundError:
         pass
-    os.symlink("pts/ptmx", "ptmx", dir_fd=dev_fd)
+    calls.symlink("pts/ptmx", "ptmx", dir_fd=dev_fd)

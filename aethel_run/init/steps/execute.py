@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import signal
 import stat
@@ -11,21 +10,21 @@ import struct
 from typing import Final, NoReturn
 
 from aethel_common.errors import CannotExecute, CommandNotFound
-from aethel_common.linux import processes
+from aethel_common.linux import calls, processes
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
 
 _PT_INTERP: Final = 3
 
 
-@step(man="dup2(2)", when=lambda init: init.stdio is not None)
+@step(man="dup2(2)", when=lambda init: init.stdio is not None, only="without a terminal")
 def connect_stdio(init: Init) -> None:
     """Make the container's end of each pipe its 0, 1 and 2."""
     assert init.stdio is not None
     # Above the three first: one of them may be another's target.
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in init.stdio]
+    high = [calls.duplicate_above(fd, 3) for fd in init.stdio]
     for target, fd in enumerate(high):
-        os.dup2(fd, target, inheritable=True)
+        calls.dup2(fd, target)
 
 
 @step(man="signal(7) sigprocmask(2)")
@@ -34,8 +33,8 @@ def reset_signals(init: Init) -> None:
     for number in range(1, signal.NSIG):
         # Those that are caught are reset by execve itself.
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            calls.default_action(number)
+    calls.unblock_signals()
 
 
 @step(man="close_range(2)")
@@ -51,7 +50,7 @@ def execute(init: Init) -> None:
     environment = dict(entry.partition("=")[::2] for entry in init.process.env)
     path = _find(arguments[0], environment.get("PATH", ""))
     try:
-        os.execve(path, arguments, environment)
+        calls.execve(path, arguments, environment)
     except OSError as error:
         _explain(path, error)
 

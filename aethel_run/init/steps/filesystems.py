@@ -39,7 +39,11 @@ def mount_filesystems(init: Init) -> None:
             raise type(error)(f"mounts[{index}]: {error.message}", hint=error.hint) from error
 
 
-@step(man="mount_setattr(2) tmpfs(5)", when=lambda init: any(map(_is_late, init.spec.mounts)))
+@step(
+    man="mount_setattr(2) tmpfs(5)",
+    when=lambda init: any(map(_is_late, init.spec.mounts)),
+    only="with a read-only tmpfs among the mounts",
+)
 def make_tmpfs_read_only(init: Init) -> None:
     """Make those tmpfs read-only that shall be: not before devices, links and the places of other mounts were made."""
     for mount in filter(_is_late, init.spec.mounts):

@@ -11,7 +11,11 @@ from aethel_run.init.context import Init
 from aethel_run.init.step import step
 
 
-@step(man="seccomp(2)", when=lambda init: init.filter is not None and not init.process.no_new_privileges)
+@step(
+    man="seccomp(2)",
+    when=lambda init: init.filter is not None and not init.sets_no_new_privs,
+    only="with linux.seccomp and without process.noNewPrivileges",
+)
 def load_filter_by_privilege(init: Init) -> None:
     """Load the system call filter while the privilege to do so is still there; the steps that follow must be allowed."""
     # A change of the user id has emptied the effective set; what is permitted was kept.
@@ -20,7 +24,11 @@ def load_filter_by_privilege(init: Init) -> None:
     _load(init)
 
 
-@step(man="seccomp(2)", when=lambda init: init.filter is not None and init.process.no_new_privileges)
+@step(
+    man="seccomp(2)",
+    when=lambda init: init.filter is not None and init.sets_no_new_privs,
+    only="with linux.seccomp and process.noNewPrivileges",
+)
 def load_filter(init: Init) -> None:
     """Load the system call filter, last of all: who can gain no privileges needs none for that."""
     _load(init)

@@ -13,7 +13,7 @@ from aethel_run.init.step import step
 from aethel_run.init.steps.devices import NULL
 
 
-@step(man="proc(5) sysctl(2)", when=lambda init: bool(init.spec.linux.sysctl))
+@step(man="proc(5) sysctl(2)", when=lambda init: bool(init.spec.linux.sysctl), only="with linux.sysctl")
 def write_sysctls(init: Init) -> None:
     """Set the kernel parameters that belong to the container's namespaces."""
     # Not through the container's /proc, where the image could have something else (CVE-2025-52881).
@@ -28,7 +28,11 @@ def _sysctl_path(key: str) -> str:
     return key if first == "/" else key.translate(str.maketrans("./", "/."))
 
 
-@step(man="open_tree(2) move_mount(2)", when=lambda init: bool(init.spec.linux.masked_paths))
+@step(
+    man="open_tree(2) move_mount(2)",
+    when=lambda init: bool(init.spec.linux.masked_paths),
+    only="with linux.maskedPaths",
+)
 def mask_paths(init: Init) -> None:
     """Cover what tells about or reaches into the host: files with /dev/null, directories with nothing."""
     empty: int | None = None
@@ -60,7 +64,11 @@ def _cover_directory(target_fd: int, empty_fd: int | None) -> int:
     return empty_fd
 
 
-@step(man="open_tree(2) mount_setattr(2)", when=lambda init: bool(init.spec.linux.readonly_paths))
+@step(
+    man="open_tree(2) mount_setattr(2)",
+    when=lambda init: bool(init.spec.linux.readonly_paths),
+    only="with linux.readonlyPaths",
+)
 def make_paths_read_only(init: Init) -> None:
     """Cover parts of /proc with themselves, read-only."""
     for path in init.spec.linux.readonly_paths:
@@ -78,7 +86,7 @@ def make_paths_read_only(init: Init) -> None:
             os.close(target_fd)
 
 
-@step(man="prctl(2)", when=lambda init: init.process.no_new_privileges)
+@step(man="prctl(2)", when=lambda init: init.process.no_new_privileges, only="with process.noNewPrivileges")
 def set_no_new_privs(init: Init) -> None:
     """Let no set-user-id program give more than is there now."""
     processes.set_no_new_privs()

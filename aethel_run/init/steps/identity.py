@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from aethel_common.errors import InvalidSpec
-from aethel_common.linux import capabilities, paths, processes
+from aethel_common.linux import calls, capabilities, paths, processes
 from aethel_run.init.context import Init
 from aethel_run.init.step import step
 from aethel_run.spec import privileges
@@ -18,10 +18,10 @@ from aethel_run.spec.linux import NamespaceType
 def enter_working_directory(init: Init) -> None:
     """Go to the working directory, made if the image has none, and make sure that it is inside the root."""
     try:
-        os.chdir(init.process.cwd)
+        calls.chdir(init.process.cwd)
     except FileNotFoundError:
         os.close(paths.make_directories(_root(), init.process.cwd))
-        os.chdir(init.process.cwd)
+        calls.chdir(init.process.cwd)
     # A link such as /proc/self/fd/7 may have led out; getcwd then has no path to tell (CVE-2024-21626).
     if not os.getcwd().startswith("/"):
         raise InvalidSpec(f"process.cwd: {init.process.cwd} leads out of the container")
@@ -35,10 +35,14 @@ def _root() -> int:
 def set_umask(init: Init) -> None:
     """Set the mode bits that new files lack."""
     mask = init.process.user.umask
-    os.umask(0o022 if mask is None else mask)
+    calls.umask(0o022 if mask is None else mask)
 
 
-@step(man="capabilities(7) prctl(2)", when=lambda init: init.process.capabilities is not None)
+@step(
+    man="capabilities(7) prctl(2)",
+    when=lambda init: init.process.capabilities is not None,
+    only="with process.capabilities",
+)
 def drop_bounding_set(init: Init) -> None:
     """Take out of the bounding set what no program of the container may ever gain."""
     assert init.process.capabilities is not None
@@ -51,8 +55,8 @@ def set_ids(init: Init) -> None:
     user = init.process.user
     processes.set_keep_capabilities()
     set_groups((user.gid, *user.additional_gids), userns=init.has(NamespaceType.USER))
-    _become(os.setresgid, user.gid, "gid")
-    _become(os.setresuid, user.uid, "uid")
+    _become(calls.setresgid, user.gid, "gid")
+    _become(calls.setresuid, user.uid, "uid")
 
 
 def set_groups(groups: tuple[int, ...], *, userns: bool) -> None:
@@ -61,7 +65,7 @@ def set_groups(groups: tuple[int, ...], *, userns: bool) -> None:
     Raises InvalidSpec for one that is not mapped.
     """
     try:
-        os.setgroups(tuple(dict.fromkeys(groups)))
+        calls.setgroups(tuple(dict.fromkeys(groups)))
     except PermissionError:
         # Init has every capability in a user namespace, so it is the namespace that denies setgroups: its owner has no
         # privileges outside and mapped but its own ids. The caller's groups stay, as ids without a name.
@@ -84,7 +88,11 @@ def _unmapped(error: OSError, field: str, ids: str) -> OSError | InvalidSpec:
     return InvalidSpec(f"process.user.{field}: {ids}: not mapped in the user namespace")
 
 
-@step(man="capset(2) capabilities(7)", when=lambda init: init.process.capabilities is not None)
+@step(
+    man="capset(2) capabilities(7)",
+    when=lambda init: init.process.capabilities is not None,
+    only="with process.capabilities",
+)
 def set_capabilities(init: Init) -> None:
     """Set the five sets, as far as they can be given; for a user who is not root only what is ambient outlives execve."""
     assert init.process.capabilities is not None

@@ -42,28 +42,34 @@ def _labels_keys(init: Init) -> bool:
     return bool(init.process.selinux_label) and init.new_keyring
 
 
-@step(man="setkeycreatecon(3) keyrings(7)", when=_labels_keys)
+@step(man="setkeycreatecon(3) keyrings(7)", when=_labels_keys, only="with process.selinuxLabel and a new keyring")
 def label_keys(init: Init) -> None:
     """Have the new session keyring carry the program's label, so that the program may use it."""
     with procfs.private() as proc_fd:
         procfs.write(proc_fd, _KEYCREATE, init.process.selinux_label)
 
 
-@step(man="setkeycreatecon(3)", when=_labels_keys)
+@step(man="setkeycreatecon(3)", when=_labels_keys, only="with process.selinuxLabel and a new keyring")
 def unlabel_keys(init: Init) -> None:
     """Leave the labels of later keys to the policy again."""
     with procfs.private() as proc_fd:
         procfs.write(proc_fd, _KEYCREATE, "\0")
 
 
-@step(man="apparmor(7) aa_change_onexec(3)", when=lambda init: bool(init.process.apparmor_profile))
+@step(
+    man="apparmor(7) aa_change_onexec(3)",
+    when=lambda init: bool(init.process.apparmor_profile),
+    only="with process.apparmorProfile",
+)
 def set_apparmor_profile(init: Init) -> None:
     """Have execve change to the AppArmor profile."""
     with procfs.private() as proc_fd:
         confine(_Own(proc_fd), init.process.apparmor_profile)
 
 
-@step(man="selinux(8) setexeccon(3)", when=lambda init: bool(init.process.selinux_label))
+@step(
+    man="selinux(8) setexeccon(3)", when=lambda init: bool(init.process.selinux_label), only="with process.selinuxLabel"
+)
 def set_selinux_label(init: Init) -> None:
     """Have execve change to the SELinux label."""
     with procfs.private() as proc_fd:

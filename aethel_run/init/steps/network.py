@@ -8,7 +8,11 @@ from aethel_run.init.step import step
 from aethel_run.spec.linux import NamespaceType
 
 
-@step(man="rtnetlink(7) network_namespaces(7)", when=lambda init: init.spec.linux.makes(NamespaceType.NETWORK))
+@step(
+    man="rtnetlink(7) network_namespaces(7)",
+    when=lambda init: init.spec.linux.makes(NamespaceType.NETWORK),
+    only="with a network namespace of its own",
+)
 def bring_up_loopback(init: Init) -> None:
     """Set lo up, which is down in a new network namespace: programs expect 127.0.0.1 to work."""
     with Rtnetlink() as rtnetlink:

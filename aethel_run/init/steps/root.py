@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from aethel_common.linux import mounts
+from aethel_common.linux import calls, mounts
 from aethel_common.linux.mounts import MountAttr, MountFlags, MoveMount, UmountFlags
 from aethel_run.init import trees
 from aethel_run.init.context import Init
@@ -51,7 +51,7 @@ def attach_rootfs(init: Init) -> None:
 @step(man="pivot_root(2)")
 def pivot_into_rootfs(init: Init) -> None:
     """Swap the root mount for the rootfs, which leaves the old root mounted over the new one."""
-    os.fchdir(init.rootfs_fd)
+    calls.fchdir(init.rootfs_fd)
     # "." twice: the old root is stacked on the new, so no directory for it need exist in the image.
     mounts.pivot_root(".", ".")
 
@@ -60,12 +60,16 @@ def pivot_into_rootfs(init: Init) -> None:
 def detach_old_root(init: Init) -> None:
     """Drop the old root: from here on no path leads to the host's files."""
     mounts.umount2(".", UmountFlags.DETACH)
-    os.chdir("/")
+    calls.chdir("/")
     # Its number must not become a working directory, /proc/self/fd/N.
     os.close(init.rootfs_fd)
 
 
-@step(man="mount_namespaces(7) mount_setattr(2)", when=lambda init: init.spec.linux.rootfs_propagation in _AFTER)
+@step(
+    man="mount_namespaces(7) mount_setattr(2)",
+    when=lambda init: init.spec.linux.rootfs_propagation in _AFTER,
+    only="with linux.rootfsPropagation shared or unbindable",
+)
 def set_root_propagation(init: Init) -> None:
     """Let the root share what is mounted in it, or forbid to bind it elsewhere."""
     root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -75,7 +79,7 @@ def set_root_propagation(init: Init) -> None:
         os.close(root_fd)
 
 
-@step(man="mount_setattr(2)", when=lambda init: init.spec.root.readonly)
+@step(man="mount_setattr(2)", when=lambda init: init.spec.root.readonly, only="with root.readonly")
 def make_root_read_only(init: Init) -> None:
     """Make the root read-only; what is mounted in it stays as it is."""
     mounts.mount_setattr(mounts.AT_FDCWD, "/", 0, attr_set=MountAttr.RDONLY)

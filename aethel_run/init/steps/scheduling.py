@@ -12,7 +12,11 @@ from aethel_run.init.step import step
 from aethel_run.spec import lists
 
 
-@step(man="set_mempolicy(2) numa(7)", when=lambda init: init.spec.linux.memory_policy is not None)
+@step(
+    man="set_mempolicy(2) numa(7)",
+    when=lambda init: init.spec.linux.memory_policy is not None,
+    only="with linux.memoryPolicy",
+)
 def set_memory_policy(init: Init) -> None:
     """Say from which NUMA nodes its memory comes."""
     policy = init.spec.linux.memory_policy
@@ -22,7 +26,7 @@ def set_memory_policy(init: Init) -> None:
     scheduling.set_mempolicy(MemoryPolicyMode[policy.mode], flags, nodes)
 
 
-@step(man="personality(2)", when=lambda init: init.spec.linux.personality is not None)
+@step(man="personality(2)", when=lambda init: init.spec.linux.personality is not None, only="with linux.personality")
 def set_personality(init: Init) -> None:
     """Let uname tell of a 32-bit machine, or of the one that it is."""
     assert init.spec.linux.personality is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import struct
@@ -11,7 +10,8 @@ from typing import Final
 
 from aethel_common import fdsocket
 from aethel_common.errors import AethelError, InvalidSpec
-from aethel_common.linux import paths
+from aethel_common.linux import calls, paths
+from aethel_common.linux.calls import Terminal
 from aethel_common.linux.paths import Resolve
 from aethel_common.linux.statfs import Magic, file_system
 from aethel_run import sync
@@ -20,18 +20,15 @@ from aethel_run.init.context import Init
 from aethel_run.init.step import step
 
 _BELOW: Final = Resolve.BENEATH | Resolve.NO_XDEV | Resolve.NO_SYMLINKS
-_TIOCGPTPEER: Final = 0x5441
-"""asm-generic/ioctls.h; not in termios."""
-_TIOCSPTLCK: Final = 0x40045431
 
 
-@step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal)
+@step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal, only="with process.terminal")
 def open_console(init: Init) -> None:
     """Make the terminal in the container's own devpts, keep its slave as /dev/console, send its master out."""
     _open_terminal(init, init.rootfs_fd, is_console=True)
 
 
-@step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal)
+@step(man="pts(4) ioctl_tty(2)", when=lambda init: init.process.terminal, only="with process.terminal")
 def open_terminal(init: Init) -> None:
     """Make another terminal in the devpts of the container that was joined, and send its master out."""
     root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -45,14 +42,14 @@ def _open_terminal(init: Init, root_fd: int, *, is_console: bool) -> None:
     """Its slave becomes 0, 1 and 2, and the session's controlling terminal."""
     master = _open_ptmx(root_fd)
     try:
-        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        calls.ioctl(master, Terminal.SPTLCK, struct.pack("i", 0))
         # By descriptor: a name could be a link by now (CVE-2025-52565).
-        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        slave = calls.ioctl(master, Terminal.GPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         try:
-            os.fchown(slave, init.process.user.uid, -1)
-            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+            calls.fchown(slave, init.process.user.uid, -1)
+            calls.ioctl(slave, Terminal.SCTTY, 0)
             for fd in (0, 1, 2):
-                os.dup2(slave, fd, inheritable=True)
+                calls.dup2(slave, fd)
             if is_console:
                 _bind_console(root_fd, slave)
         finally:
@@ -96,10 +93,10 @@ def _console_place(root_fd: int) -> int:
     dev_fd = paths.open_in_root(root_fd, "/dev", os.O_PATH | os.O_DIRECTORY)
     try:
         try:
-            os.close(os.open("console", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=dev_fd))
+            os.close(calls.open("console", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=dev_fd))
         except FileExistsError:
             pass
-        fd = os.open("console", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev_fd)
+        fd = calls.open("console", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev_fd)
     finally:
         os.close(dev_fd)
     if stat.S_IFMT(os.fstat(fd).st_mode) in (stat.S_IFLNK, stat.S_IFDIR):
