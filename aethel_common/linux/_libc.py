@@ -43,30 +43,37 @@ class Syscall:
 
     def __call__(self, *arguments: object, about: str | bytes | None = None) -> int:
         """The result; OSError with the call's name and `about` (a path, usually) on failure. Repeats after EINTR."""
-        if trace.sink is None:
-            result, number = self._call(arguments)
-        else:
-            # Before the call: a mount that is moved is shown where it was.
-            shown = self._shown(arguments, (c_fd,))
-            began = perf_counter_ns()
-            result, number = self._call(arguments)
-            took = perf_counter_ns() - began
-            # After it: a structure that the kernel has filled in.
-            shown |= self._shown(arguments, tuple(set(self._types) - {c_fd}))
-            told = tuple(shown[index] for index in range(self._count(arguments)))
-            trace.sink(Record(self._name, told, result, number, took))
-        if number:
-            name = os.fsdecode(about) if about is not None else None
-            raise OSError(number, f"{self._name}(2): {os.strerror(number)}", name)
+        if trace.sink is not None:
+            return self._told(arguments, about, trace.sink)
+        result = int(self._function(*self._prefix, *arguments))
+        if result == -1:
+            number = ctypes.get_errno()
+            if number == errno.EINTR:
+                return self(*arguments, about=about)
+            if number:
+                raise self._error(number, about)
         return result
 
-    def _call(self, arguments: tuple[object, ...]) -> tuple[int, int]:
-        """Its result and errno."""
-        while True:
-            result = int(self._function(*self._prefix, *arguments))
-            number = ctypes.get_errno() if result == -1 else 0
-            if number != errno.EINTR:
-                return result, number
+    def _told(self, arguments: tuple[object, ...], about: str | bytes | None, sink: Callable[[Record], None]) -> int:
+        """The same, with a record of it."""
+        # Before the call: a mount that is moved is shown where it was.
+        shown = self._shown(arguments, (c_fd,))
+        began = perf_counter_ns()
+        result = int(self._function(*self._prefix, *arguments))
+        number = ctypes.get_errno() if result == -1 else 0
+        took = perf_counter_ns() - began
+        # After it: a structure that the kernel has filled in.
+        shown |= self._shown(arguments, tuple(set(self._types) - {c_fd}))
+        sink(Record(self._name, tuple(shown[at] for at in range(self._count(arguments))), result, number, took))
+        if number == errno.EINTR:
+            return self(*arguments, about=about)
+        if number:
+            raise self._error(number, about)
+        return result
+
+    def _error(self, number: int, about: str | bytes | None) -> OSError:
+        name = os.fsdecode(about) if about is not None else None
+        return OSError(number, f"{self._name}(2): {os.strerror(number)}", name)
 
     def _shown(self, arguments: tuple[object, ...], types: tuple[type, ...]) -> dict[int, str]:
         """Those of some types, by their places."""
