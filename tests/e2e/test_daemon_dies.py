@@ -37,10 +37,10 @@ def test_everything_goes_on_after_a_restart(own_daemon: Daemon) -> None:
 
 
 def test_a_wait_lives_through_a_restart(own_daemon: Daemon) -> None:
-    name = own_daemon.detached("sleep 2; exit 4")
+    name = own_daemon.detached("sleep 5; exit 4")
     waiting = own_daemon.spawn("wait", name, stdout=subprocess.PIPE)
     running = own_daemon.spawn(
-        "run", "--name", "front", "demo-alpine", "sh", "-c", "sleep 2; exit 6", stderr=subprocess.PIPE
+        "run", "--name", "front", "demo-alpine", "sh", "-c", "sleep 5; exit 6", stderr=subprocess.PIPE
     )
     assert wait_until(lambda: own_daemon.aethel("ps", "-q").out.count("\n") == 2)
     own_daemon.kill9()
