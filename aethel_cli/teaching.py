@@ -1,4 +1,4 @@
-"""`--explain` and `--without`: what `run` and `create` offer to those who want to see how a container is made."""
+"""What `--explain` and `--without` (`options.teaching`) need besides: a grammar, the story shown, a warning."""
 
 from __future__ import annotations
 

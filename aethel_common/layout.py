@@ -56,6 +56,11 @@ class ContainerLayout:
         return self.bundle / "config.json"
 
     @property
+    def devices(self) -> Path:
+        """Device nodes that belong to the ids of its user namespace; there when it has some."""
+        return self.bundle / "devices"
+
+    @property
     def monitor_socket(self) -> Path:
         """Where the container's monitor listens (SOCK_SEQPACKET)."""
         return self.bundle / "monitor.sock"

@@ -123,8 +123,7 @@ class Teller:
         """The step that is told of failed."""
         cause = error if isinstance(error, OSError | StepFailed) else error.__cause__
         number = cause.errno if isinstance(cause, OSError | StepFailed) else 0
-        text = error.message if isinstance(error, AethelError) else str(error).partition("] ")[2] or str(error)
-        self._tell(Failed(step=self._step, at=time.time_ns(), name=name, text=text, errno=number or 0))
+        self._tell(Failed(step=self._step, at=time.time_ns(), name=name, text=_reason(error), errno=number or 0))
 
     def call(self, record: Record) -> None:
         """For `trace.sink`: a call of the step that is told of."""
@@ -151,6 +150,14 @@ class Teller:
             # Who listened has gone: that must not stop the work. Nor may a later line, which SIGPIPE would turn into
             # the end once init has given signals their default actions.
             self._gone = True
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, AethelError):
+        return error.message
+    if isinstance(error, OSError):
+        return str(error).partition("] ")[2] or str(error)
+    return f"internal error: {error!r}"
 
 
 _listener: Final[ContextVar[Teller | None]] = ContextVar("story", default=None)
@@ -209,7 +216,7 @@ class Act(Generic[P, T]):
         before = teller.step(self.name, self.sentence, self.man)
         try:
             return self.run(*arguments, **options)
-        except (OSError, AethelError) as error:
+        except Exception as error:
             teller.failed(self.name, error)
             raise
         finally:

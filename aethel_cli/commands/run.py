@@ -48,7 +48,7 @@ def run(host: str, /, detach: bool, sig_proxy: bool, detach_keys: str, dry_run: 
         raise InvalidArgument("the input device is not a terminal", hint="leave out -t")
     terminal.parse_keys(detach_keys)
     explained = options["explain"] or ""
-    asked = request(options, start=detach and not explained)
+    asked = request(options, start=dry_run or (detach and not explained))
     with connect(host) as daemon:
         if dry_run:
             return _plan(daemon, asked, explained)
@@ -139,8 +139,8 @@ def _attach_new(daemon: Daemon, streams: session.Streams) -> int:
         raise
 
 
-def _plan(daemon: Daemon, asked: pb.CreateContainerRequest, form: str) -> int:
-    for response in daemon.stub.ExplainContainer(pb.ExplainRequest(container=asked, json=form == "json")):
+def _plan(daemon: Daemon, request: pb.CreateContainerRequest, form: str) -> int:
+    for response in daemon.stub.ExplainContainer(pb.ExplainRequest(container=request, json=form == "json")):
         click.echo(response.text, nl=False)
     return 0
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Final
 
 import click
 
 from aethel_cli.client import pb
-from aethel_cli.options import devices, explain, kernel, namespaces, privileges, program
+from aethel_cli.options import devices, kernel, namespaces, privileges, program, teaching
 from aethel_common.errors import InvalidArgument
 
-_SUBJECTS: Final = (program, namespaces, privileges, devices, kernel, explain)
+_SUBJECTS: Final = (program, namespaces, privileges, devices, kernel, teaching)
 
 
 def container_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,8 +30,6 @@ def container_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def request(options: dict[str, Any], *, start: bool) -> pb.CreateContainerRequest:
     """What they ask for. Raises InvalidArgument."""
-    if options["cidfile"] and os.path.lexists(options["cidfile"]):
-        raise InvalidArgument(f"{options['cidfile']} is there already")
     message = pb.CreateContainerRequest(create_only=not start)
     for subject in _SUBJECTS:
         try:

@@ -2,65 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from aethel_d.engine import checks, devices, mounts, namespaces, oci
-from aethel_d.engine.asked import ShareMode
+from aethel_d.engine import devices, oci
 from aethel_d.engine.context import Engine
+from aethel_d.engine.document import document, host_devices, owner_of_network
 from aethel_d.engine.model import Container, NetworkMode
 from aethel_net import files
 from aethel_net.model import Endpoint
 from aethel_run.spec.load import encode
+from aethel_run.story import act
 
 
-def write(engine: Engine, container: Container, endpoint: Endpoint | None, donors: Mapping[str, Container]) -> None:
-    """Lay out everything. Raises NotFound or InvalidArgument for a device that is no longer there, OSError."""
+@act(man="hosts(5) resolv.conf(5)")
+def write_bundle(
+    engine: Engine, container: Container, endpoint: Endpoint | None, donors: Mapping[str, Container]
+) -> None:
+    """Write the document that the container is made from, and its own /etc/hosts, hostname and resolv.conf.
+
+    Raises NotFound or InvalidArgument for a device that is no longer there, OSError.
+    """
     layout = engine.layout.container(container.id)
     layout.bundle.mkdir(mode=0o700, parents=True)
-    owner = _owner_of_network(engine, container)
-    etc = engine.layout.container(owner.id).etc
-    if owner is container:
-        _write_etc(etc, container, endpoint)
-    place = oci.Place(
-        etc=etc,
-        cgroup=str(engine.cgroup_path(container.id)),
-        machine=checks.machine(),
-        joins=namespaces.paths(container.config, donors),
-        devices=_devices(container, layout.bundle / "devices"),
-        shm=_shared_shm(container, donors),
-        has_mqueue=os.path.ismount("/dev/mqueue"),
-    )
-    layout.config.write_bytes(encode(oci.spec(container, place)))
-
-
-def _owner_of_network(engine: Engine, container: Container) -> Container:
-    """Whose network it is in, and whose name and addresses the files in /etc tell."""
-    while container.config.network is NetworkMode.CONTAINER:
-        container = engine.containers.get(container.config.network_container)
-    return container
-
-
-def _devices(container: Container, directory: Path) -> tuple[devices.HostDevice, ...]:
-    found = devices.requested(container.config.devices.requests)
-    if container.config.privileges.privileged:
-        found = devices.merged(devices.everything(), found)
-    if container.id_base is None or not found:
-        return found
-    return devices.make_nodes(found, directory, *oci.id_maps(container))
-
-
-def _shared_shm(container: Container, donors: Mapping[str, Container]) -> str:
-    """Where the memory is that it shares: with its IPC namespace goes /dev/shm."""
-    ipc = container.config.namespaces.ipc
-    if ipc.mode is ShareMode.HOST:
-        return mounts.SHM
-    if ipc.mode is ShareMode.PRIVATE:
-        return ""
-    run = donors[ipc.container].run
-    assert run is not None
-    return f"/proc/{run.init.pid}/root{mounts.SHM}"
+    if owner_of_network(engine, container) is container:
+        _write_etc(layout.etc, container, endpoint)
+    found = host_devices(engine, container)
+    if container.id_base is not None and found:
+        layout.devices.mkdir(mode=0o700)
+        devices.make_nodes(found, *oci.id_maps(container))
+    layout.config.write_bytes(encode(document(engine, container, found, donors)))
 
 
 def _write_etc(etc: Path, container: Container, endpoint: Endpoint | None) -> None:

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from aethel_common import names
 from aethel_common.errors import InvalidArgument
-from aethel_d.engine import devices, hostnames, idmap, kernel, mounts, namespaces, oci
+from aethel_d.engine import devices, hostnames, idmap, kernel, mounts, namespaces
 from aethel_d.engine.asked import ShareMode, Users
 from aethel_d.engine.containers import ID_RANGE_END
 from aethel_d.engine.context import Engine
+from aethel_d.engine.document import foreseen
 from aethel_d.engine.model import Container, ContainerConfig
-from aethel_d.engine.seccomp import Machine
+from aethel_run.lifecycle.plan import check_without
 from aethel_run.spec import validate
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 
-RESERVED: Final = "aethelred."
+RESERVED: Final = ("aethelred.", "org.aethelred.")
 """Annotations that begin so are ours."""
 
 
 def settled(engine: Engine, config: ContainerConfig) -> ContainerConfig:
     """The same with nothing left open. Raises NotFound, and InvalidArgument for what can never be."""
+    if config.name:
+        names.check(config.name)
     config = namespaces.settle(config, lambda wanted: engine.containers.get(engine.containers.find(wanted)))
     _check_users(config.namespaces.users, start=engine.config.id_range_start)
     _check_kernel(config)
     for key in config.annotations:
         if not key or key.startswith(RESERVED):
-            raise InvalidArgument(f"annotation {key!r}: keys that begin with {RESERVED} are reserved")
+            raise InvalidArgument(f"annotation {key!r}: keys that begin with {' or '.join(RESERVED)} are reserved")
     if config.domainname:
         hostnames.check(config.domainname)
     devices.requested(config.devices.requests)
@@ -40,18 +42,16 @@ def settled(engine: Engine, config: ContainerConfig) -> ContainerConfig:
     return config
 
 
-def check_document(container: Container) -> None:
-    """That a document can be made of it, and keeps the specification's rules. Raises InvalidArgument, InvalidSpec."""
-    validate.check(document(container))
+def checked_document(engine: Engine, container: Container) -> Spec:
+    """The one that a start would write. It keeps the specification's rules, and leaves out only what may be.
 
-
-def document(container: Container) -> Spec:
-    """What it would be made from, but for what only a start can tell: paths, pids, devices. Raises InvalidArgument."""
-    joins = {
-        kind: f"/proc/0/ns/{kind}" for kind, share in namespaces.shares(container.config).items() if share.container
-    }
-    place = oci.Place(etc=Path("/"), cgroup="/", machine=machine(), joins=joins)
-    return oci.spec(container, place)
+    Raises InvalidArgument, InvalidSpec, and NotFound for a device.
+    """
+    document = foreseen(engine, container)
+    validate.check(document)
+    if container.config.without:
+        check_without(container.config.without, document)
+    return document
 
 
 def _check_users(users: Users, *, start: int) -> None:
@@ -72,9 +72,3 @@ def _check_kernel(config: ContainerConfig) -> None:
         raise InvalidArgument(f"shm-size: a tmpfs of its own is asked for at {mounts.SHM}")
     if config.kernel.umask is not None and config.kernel.umask > 0o777:
         raise InvalidArgument(f"umask: 0{config.kernel.umask:o} is more than 0777")
-
-
-def machine() -> Machine:
-    """This one, for the conditions of a seccomp profile."""
-    host = os.uname()
-    return Machine(architecture=host.machine, release=host.release)

@@ -11,7 +11,7 @@ from aethel_common import names
 from aethel_common.database import Database
 from aethel_common.errors import AlreadyExists, NotFound
 from aethel_d.engine import idmap
-from aethel_d.engine.asked import Users, UsersMode
+from aethel_d.engine.asked import UsersMode
 from aethel_d.engine.model import Container, Exit, Run
 
 ID_RANGE_END: Final = 1879048192
@@ -51,7 +51,7 @@ class ContainerStore:
         Raises AlreadyExists, Exhausted, NotFound (whose ids it shares).
         """
         with self._database.transaction() as sql:
-            container = self._with_ids(sql, container, container.config.namespaces.users)
+            container = self.with_ids(container)
             shared = container.config.namespaces.users.mode is UsersMode.CONTAINER
             row = (container.id, container.name, None if shared else container.id_base, container.created_ns)
             try:
@@ -66,6 +66,33 @@ class ContainerStore:
                 range_row = (container.id, container.id_base, container.id_size)
                 sql.execute("INSERT INTO id_ranges VALUES (?, ?, ?)", range_row)
         return container
+
+    def with_ids(self, container: Container) -> Container:
+        """With the ids that its user namespace asks for, as they are free now; only `add` keeps them.
+
+        Raises Exhausted, NotFound (whose ids it shares).
+        """
+        users = container.config.namespaces.users
+        if users.mode is UsersMode.HOST:
+            return container
+        if users.mode is UsersMode.CONTAINER:
+            donor = self.get(users.container)
+            return msgspec.structs.replace(
+                container,
+                id_base=donor.id_base,
+                id_size=donor.id_size,
+                uid_map=donor.uid_map,
+                gid_map=donor.gid_map,
+            )
+        used = [(row["base"], row["size"]) for row in self._database.read("SELECT base, size FROM id_ranges")]
+        base = idmap.free_base(used, users.size, start=self._id_range_start, end=ID_RANGE_END)
+        return msgspec.structs.replace(
+            container,
+            id_base=base,
+            id_size=users.size,
+            uid_map=idmap.whole_map(base, users.size, users.uid_map),
+            gid_map=idmap.whole_map(base, users.size, users.gid_map),
+        )
 
     def find(self, wanted: str) -> str:
         """The id that an id, a name or an id's beginning means. Raises NotFound, InvalidArgument."""
@@ -104,25 +131,3 @@ class ContainerStore:
                 "UPDATE containers SET document = ? WHERE id = ?", (msgspec.json.encode(container), container_id)
             )
         return container
-
-    def _with_ids(self, sql: sqlite3.Connection, container: Container, users: Users) -> Container:
-        if users.mode is UsersMode.HOST:
-            return container
-        if users.mode is UsersMode.CONTAINER:
-            donor = self.get(users.container)
-            return msgspec.structs.replace(
-                container,
-                id_base=donor.id_base,
-                id_size=donor.id_size,
-                uid_map=donor.uid_map,
-                gid_map=donor.gid_map,
-            )
-        used = [(row["base"], row["size"]) for row in sql.execute("SELECT base, size FROM id_ranges")]
-        base = idmap.free_base(used, users.size, start=self._id_range_start, end=ID_RANGE_END)
-        return msgspec.structs.replace(
-            container,
-            id_base=base,
-            id_size=users.size,
-            uid_map=idmap.whole_map(base, users.size, users.uid_map),
-            gid_map=idmap.whole_map(base, users.size, users.gid_map),
-        )

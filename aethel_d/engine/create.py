@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-import msgspec
-
 from aethel_common import names
 from aethel_common.errors import InvalidArgument
 from aethel_common.undo import Undo
 from aethel_d.engine import checks, hostnames, idmap, look, oci
-from aethel_d.engine.asked import ShareMode, UsersMode
+from aethel_d.engine.asked import ShareMode
 from aethel_d.engine.context import Engine
 from aethel_d.engine.model import Container, ContainerConfig, View
-from aethel_run.lifecycle.plan import check_without
 from aethel_storage import snapshots
 from aethel_storage.images import Image
 
@@ -24,8 +21,6 @@ def create(engine: Engine, config: ContainerConfig) -> View:
 
     Raises NotFound (no such image), InvalidArgument, AlreadyExists (name), Corrupt (image), Exhausted (disk).
     """
-    if config.name:
-        names.check(config.name)
     config = checks.settled(engine, config)
     image = engine.images.get(config.image)
     lower = engine.layers.unpack(image)
@@ -36,22 +31,16 @@ def create(engine: Engine, config: ContainerConfig) -> View:
         container = engine.containers.add(container)
         undo.later(lambda: engine.containers.remove(container.id))
         undo.later(lambda: snapshots.remove(layout))
-        checks.check_document(container)
-        if config.without:
-            check_without(config.without, checks.document(container))
+        checks.checked_document(engine, container)
         snapshots.prepare(layout, owner=_root_of(container))
         undo.keep()
     return look.view_of(engine, container)
 
 
 def imagined(engine: Engine, config: ContainerConfig) -> Container:
-    """A container that is not made, for its document. Raises NotFound (no such image), InvalidArgument."""
+    """A container that is not made, for its document, with the ids that it would have. Raises as `create` does."""
     config = checks.settled(engine, config)
-    container = _new(engine, config, engine.images.get(config.image), ())
-    users = config.namespaces.users
-    if users.mode is UsersMode.HOST:
-        return container
-    return msgspec.structs.replace(container, id_base=engine.config.id_range_start, id_size=users.size)
+    return engine.containers.with_ids(_new(engine, config, engine.images.get(config.image), ()))
 
 
 def _new(engine: Engine, config: ContainerConfig, image: Image, lower: tuple[str, ...]) -> Container:

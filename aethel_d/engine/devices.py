@@ -48,28 +48,26 @@ def merged(*groups: Iterable[HostDevice]) -> tuple[HostDevice, ...]:
     return tuple({each.device.path: each for group in groups for each in group}.values())
 
 
-def make_nodes(
-    devices: Iterable[HostDevice], directory: Path, uid_map: Sequence[IdMap], gid_map: Sequence[IdMap]
-) -> tuple[HostDevice, ...]:
-    """Nodes in `directory` for a container with a user namespace, owned there as they are on the host.
-
-    What belongs to an id that the container does not have belongs to its root. Raises InvalidArgument for too many.
-    """
+def with_nodes(devices: Iterable[HostDevice], directory: Path) -> tuple[HostDevice, ...]:
+    """With a place in `directory` for the node of each; nothing is made. Raises InvalidArgument for too many."""
     found = tuple(devices)
     if len(found) > _MOST_NODES:
         raise InvalidArgument(
             f"{len(found)} devices are more than a container with a user namespace can have", hint="--userns host"
         )
-    directory.mkdir(mode=0o700)
-    made = []
-    for number, each in enumerate(found):
-        path = directory / str(number)
+    return tuple(replace(each, node=str(directory / str(number))) for number, each in enumerate(found))
+
+
+def make_nodes(devices: Iterable[HostDevice], uid_map: Sequence[IdMap], gid_map: Sequence[IdMap]) -> None:
+    """Make the nodes for a container with a user namespace, owned there as they are on the host.
+
+    What belongs to an id that the container does not have belongs to its root. Raises OSError.
+    """
+    for each in devices:
         kind = stat.S_IFBLK if each.device.type is DeviceType.BLOCK else stat.S_IFCHR
-        os.mknod(path, kind | 0o600, os.makedev(each.device.major, each.device.minor))
-        os.chown(path, _owner(each.device.uid, uid_map), _owner(each.device.gid, gid_map))
-        os.chmod(path, each.device.file_mode or 0)
-        made.append(replace(each, node=str(path)))
-    return tuple(made)
+        os.mknod(each.node, kind | 0o600, os.makedev(each.device.major, each.device.minor))
+        os.chown(each.node, _owner(each.device.uid, uid_map), _owner(each.device.gid, gid_map))
+        os.chmod(each.node, each.device.file_mode or 0)
 
 
 def _owner(inside: int | None, maps: Sequence[IdMap]) -> int:

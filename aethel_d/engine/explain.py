@@ -46,7 +46,8 @@ def rendered(lines: Iterable[bytes], form: str) -> Iterator[str]:
 def planned(engine: Engine, config: ContainerConfig, *, json: bool) -> str:
     """What would be done for such a container; nothing is. Raises as `create` does."""
     container = create.imagined(engine, config)
-    found = [_known(line, config) for line in lines(PLAN, checks.document(container))]
+    document = checks.checked_document(engine, container)
+    found = [_known(line, container.config) for line in lines(PLAN, document)]
     if json:
         return "".join(msgspec.json.encode(line).decode() + "\n" for line in found)
     return explain.plan_text(found)

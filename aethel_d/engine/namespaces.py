@@ -86,10 +86,13 @@ def donors(config: ContainerConfig, containers: ContainerStore) -> Mapping[str, 
     return found
 
 
-def paths(config: ContainerConfig, donors: Mapping[str, Container]) -> dict[NamespaceType, str]:
-    """What to join, by kind: files of /proc that are the donors' as long as these live, which is to be looked at."""
+def paths(config: ContainerConfig, inits: Mapping[str, int]) -> dict[NamespaceType, str]:
+    """What to join, by kind: files of /proc that are the donors' as long as these live, which is to be looked at.
+
+    `inits`: the process id of each donor's first process, by the donor's id.
+    """
     return {
-        kind: f"/proc/{_init_pid(donors[share.container])}/ns/{_FILES[kind]}"
+        kind: f"/proc/{inits[share.container]}/ns/{_FILES[kind]}"
         for kind, share in shares(config).items()
         if share.container
     }
@@ -105,11 +108,6 @@ def _running(container_id: str, kind: NamespaceType, containers: ContainerStore)
     if run is None or donor.exit is not None or not process.is_alive(run.init.pid, run.init.start_time):
         raise WrongState(f"{where}: it is not running", hint=f"aethel start {donor.name}")
     return donor
-
-
-def _init_pid(donor: Container) -> int:
-    assert donor.run is not None
-    return donor.run.init.pid
 
 
 def _settled(share: Share, of: Callable[[ContainerConfig], Share], find: Find) -> Share:

@@ -84,7 +84,7 @@ def spec(container: Container, place: Place) -> Spec:
             *_etc_mounts(container, place.etc),
         ),
         linux=_linux(base.linux, container, place),
-        annotations=dict(marked(config.annotations, config.without)),
+        annotations=marked(config.annotations, config.without),
     )
 
 

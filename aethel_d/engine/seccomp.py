@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,6 +65,12 @@ class Machine:
 
     architecture: str
     release: str
+
+
+def this_machine() -> Machine:
+    """The one that we are on."""
+    host = os.uname()
+    return Machine(architecture=host.machine, release=host.release)
 
 
 def profile(text: str, capabilities: frozenset[str], machine: Machine) -> Seccomp:

@@ -15,7 +15,8 @@ import msgspec
 from aethel_common import names, process
 from aethel_common.errors import Unavailable, WrongState, from_os
 from aethel_common.undo import Undo
-from aethel_d.engine import bundle, look, namespaces, removal
+from aethel_d.engine import look, namespaces, removal
+from aethel_d.engine.bundle import write_bundle
 from aethel_d.engine.context import Engine
 from aethel_d.engine.model import Container, NetworkMode, Process, Run, Status, View
 from aethel_d.monitor import protocol
@@ -45,10 +46,10 @@ def start(engine: Engine, wanted: str, *, before_running: Callable[[Path], None]
         began = time.monotonic_ns()
         try:
             container = _run(engine, container, before_running)
+            # Under the lock still: one that has ended already may be removed as soon as it is let go.
+            told = engine.layout.container(container_id).story.read_bytes() if container.config.explain else b""
         except OSError as error:
             raise from_os(error, f"start container {names.short(container_id)}") from error
-        # Under the lock still: one that has ended already may be removed as soon as it is let go.
-        told = engine.layout.container(container_id).story.read_bytes() if container.config.explain else b""
         log.debug("start %s: %.1f ms", names.short(container_id), (time.monotonic_ns() - began) / 1e6)
     engine.watch(container_id)
     return msgspec.structs.replace(look.view_of(engine, container), story=told)
@@ -103,14 +104,6 @@ def _telling(container: Container, path: Path) -> Iterator[None]:
 def lease_address(engine: Engine, container: Container) -> Endpoint:
     """Lease an address of the bridge's subnet, in the database."""
     return engine.leases.allocate(engine.network.bridge, container.id)
-
-
-@act(man="hosts(5) resolv.conf(5)")
-def write_bundle(
-    engine: Engine, container: Container, endpoint: Endpoint | None, donors: Mapping[str, Container]
-) -> None:
-    """Write the document that the container is made from, and its own /etc/hosts, hostname and resolv.conf."""
-    bundle.write(engine, container, endpoint, donors)
 
 
 @act(man="fork(2) unix(7)")

@@ -181,9 +181,9 @@ def _prepare(spec: Spec, options: CreateOptions, child: Child, sock: socket.sock
         if rootfs_fd is not None:
             fds.append(rootfs_fd)
             process = options.final_process(rootfs_fd, process)
-        sources: Mapping[int, int] = {}
-        if needs_sources(spec):
-            sources = acts.open_sources(spec, userns_fd, options.bundle, options.clone_source)
+        sources = (
+            acts.open_sources(spec, userns_fd, options.bundle, options.clone_source) if needs_sources(spec) else {}
+        )
         fds.extend(sources.values())
         if options.stdio is not None:
             acts.give_stdio(options.stdio, process, spec)

@@ -1,7 +1,8 @@
 """A detached copy of a mount in another mount namespace. man 7 mount_namespaces
 
 open_tree(2) copies only what is in the namespace of its caller, so this process goes there and comes back. What it
-meets there is not its own: it imports nothing meanwhile, and resolves nothing but the one path, inside the root.
+meets there is not its own: it imports nothing meanwhile, and resolves nothing but the one path, inside the root. Nor is
+a story told of it: what a descriptor is open on would be asked of a /proc that is not ours.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from aethel_common.linux import mounts, namespaces, paths
 from aethel_common.linux.mounts import OpenTree
 from aethel_common.linux.namespaces import CloneFlags
+from aethel_run import story
 
 _FLAGS = OpenTree.CLONE | OpenTree.CLOEXEC | OpenTree.EMPTY_PATH
 
@@ -22,12 +24,13 @@ def clone_from(pid: int, path: str) -> int:
     other_fd = -1
     try:
         other_fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        namespaces.setns(other_fd, CloneFlags.NEWNS)
-        try:
-            return _clone(path)
-        finally:
-            namespaces.setns(own_fd, CloneFlags.NEWNS)
-            os.fchdir(before_fd)
+        with story.listening(None):
+            namespaces.setns(other_fd, CloneFlags.NEWNS)
+            try:
+                return _clone(path)
+            finally:
+                namespaces.setns(own_fd, CloneFlags.NEWNS)
+                os.fchdir(before_fd)
     finally:
         for fd in (own_fd, before_fd, other_fd):
             if fd >= 0:

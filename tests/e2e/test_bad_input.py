@@ -40,7 +40,7 @@ def assert_refused(done: Completed, code: int, words: str) -> None:
 
 
 CREATING = (("run",), ("run", "-d"), ("create",))
-NAMING = ("stop", "kill", "rm", "logs", "wait", "start", "attach", "inspect")
+NAMING = ("stop", "kill", "rm", "logs", "wait", "start", "attach", "inspect", "explain")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,7 @@ def test_a_result_that_cannot_be_written_is_told(daemon: Daemon) -> None:
 ARGUMENTS = {
     "attach": ("x",),
     "create": ("demo-alpine",),
+    "explain": ("x",),
     "image": ("build", "demo-alpine"),
     "inspect": ("x",),
     "kill": ("x",),

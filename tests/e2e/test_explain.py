@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+import pytest
+
 from tests.harness.daemon import Daemon
 
 STEP = re.compile(r"^ *([DMI]\d+) (\w+) ")
@@ -111,6 +113,44 @@ def test_a_dry_run_tells_the_plan_and_does_nothing(daemon: Daemon) -> None:
     assert "lease_address" not in steps(lonely.out)
     as_json = daemon.aethel("run", "--dry-run", "--explain=json", "demo-alpine", "true")
     assert {line["name"] for line in events(as_json.out)} >= {"lease_address", "mask_paths"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--pid", "container:donor", "--ipc", "container:donor", "--network", "container:donor"),
+        ("--uts", "container:donor", "--cgroupns", "host"),
+        ("--privileged", "--network", "host", "--pid", "host"),
+        ("--device", "/dev/full:/dev/brim", "--tmpfs", "/scratch", "--sysctl", "net.ipv4.ip_forward=1"),
+        ("--userns", "host", "--device", "/dev/full:/dev/brim", "--ulimit", "nofile=100", "--domainname", "example"),
+        ("--userns", "auto:size=1000", "--security-opt", "seccomp=unconfined", "--cap-drop", "ALL"),
+    ],
+    ids=lambda options: " ".join(options),
+)
+def test_a_dry_run_tells_the_steps_that_the_start_then_takes(daemon: Daemon, options: tuple[str, ...]) -> None:
+    daemon.aethel("run", "-d", "--name", "donor", "demo-alpine", "sleep", "60")
+    try:
+        planned = daemon.aethel("run", "--dry-run", *options, "demo-alpine", "true")
+        assert planned.code == 0, planned.err
+        done = daemon.aethel("run", "--rm", "--explain", *options, "demo-alpine", "true")
+        assert done.code == 0, done.err
+        assert sorted(steps(planned.out)) == sorted(steps(done.err))
+    finally:
+        daemon.aethel("rm", "-f", "donor")
+
+
+def test_a_dry_run_refuses_what_a_run_refuses(daemon: Daemon) -> None:
+    for options, words in (
+        (("--without", "execute"), "nothing would run"),
+        (("--device", "/dev/no-such-device"), "no such file"),
+        (("--name", "-"), "name"),
+        (("--pid", "container:nobody"), "no such container"),
+        (("--privileged", "--userns", "private"), "privileged goes with"),
+    ):
+        done = daemon.aethel("run", "--dry-run", *options, "demo-alpine", "true")
+        assert (done.code, done.out) == (125, ""), options
+        assert words in done.err
+        assert daemon.aethel("run", "--rm", *options, "demo-alpine", "true").err == done.err
 
 
 def test_without_leaves_one_protection_out_and_says_so_everywhere(daemon: Daemon) -> None:

@@ -107,11 +107,16 @@ class Daemon:
         # To ask at once with the command would keep a slow host from starting what is asked.
         assert wait_until(self._listens, 20), self.log.read_text()
         # `info` also starts the launcher, which would come with the first container otherwise.
-        assert wait_until(lambda: self.aethel("info").code == 0, 20), self.log.read_text()
+        assert wait_until(self._stands_by, 20), self.log.read_text()
 
     def _listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as client:
             return client.connect_ex(str(self.socket)) == 0
+
+    def _stands_by(self) -> bool:
+        """Whether a monitor waits for the first container: it is there before and after all others."""
+        done = self.aethel("info", "--format", "json")
+        return done.code == 0 and len(host.children(json.loads(done.out)["LauncherPid"])) > 0
 
     def stop(self) -> int:
         """SIGTERM, and its exit status."""
@@ -152,6 +157,8 @@ class Daemon:
     def traces(self) -> dict[str, object]:
         """All that containers of this daemon may leave behind, so that before and after can be compared."""
         (launcher,) = host.children(self.pid)
+        # It takes a moment after its start, and after each launch, until the next monitor stands by.
+        assert wait_until(lambda: host.children(launcher))
         return {
             "containers": self.rows("SELECT id FROM containers"),
             "leases": self.rows("SELECT container_id FROM leases"),

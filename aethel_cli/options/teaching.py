@@ -1,4 +1,4 @@
-"""For those who want to see how a container is made, and what each part of it is for."""
+"""What shows how a container is made: its story told, its protections left out."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ OPTIONS: Final = (
         help="Leave one protection out, to see what it is for (--dry-run says which can be).",
     ),
 )
-"""`--explain` alone means text: for a command of class teaching.ExplainedCommand."""
+"""For a command of class `aethel_cli.teaching.ExplainedCommand`."""
 
 
 def fill(request: pb.CreateContainerRequest, options: dict[str, Any]) -> None:
-    """Both are kept with the container."""
+    """Both are looked at by the daemon."""
     request.explain = bool(options["explain"])
     request.without.extend(options["without"])
