@@ -40,7 +40,7 @@ def assert_refused(done: Completed, code: int, words: str) -> None:
 
 
 CREATING = (("run",), ("run", "-d"), ("create",))
-NAMING = ("stop", "kill", "rm", "logs", "wait", "start", "attach", "inspect", "explain")
+NAMING = ("stop", "kill", "rm", "logs", "wait", "start", "attach", "explain", "inspect")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_an_ambiguous_prefix(daemon: Daemon) -> None:
     while len({each[0] for each in ids}) == len(ids):
         ids.append(daemon.aethel("create", "demo-alpine").out.strip())
     before = daemon.traces()
-    codes = {"attach": 125, "logs": 2, "wait": 2}
+    codes = {"attach": 125, "explain": 2, "logs": 2, "wait": 2}
     for verb in NAMING:
         done = daemon.aethel(verb, ids[-1][0])
         assert (done.code, len(done.error_lines)) == (codes.get(verb, 1), 1), done.err
