@@ -78,17 +78,16 @@ class _Life:
         # How it ends must be written down whatever becomes of the disk meanwhile.
         jsonfile.reserve(Path(self._handover.bundle) / "exit.json")
         fdsocket.send(self._creator, READY)
-        loop.run(lambda: self._begun or not self._creator_pid)
+        loop.run(lambda: not self._creator_pid)
         if self._begun:
             self._supervisor.run()
         else:
             _reap_children()
 
     def _hear_creator(self) -> None:
+        """Its last word, or none; either way it ends. Only then is an init that joined others' namespaces ours to reap."""
         message, _ = fdsocket.receive(self._creator)
-        if message:
-            self._begun = True
-            return
+        self._begun = bool(message)
         self._supervisor.loop.remove(self._creator.fileno())
         self._creator.close()
         os.waitpid(self._creator_pid, 0)

@@ -86,8 +86,9 @@ def run(daemon: Daemon, commands: list[str], directory: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=[path.stem for path in PAGES])
 def test_the_examples_of_a_page_print_what_it_shows(daemon: Daemon, page: Path, tmp_path: Path) -> None:
     found = examples(page)
+    before = set(daemon.aethel("ps", "-aq").out.split())
     printed = run(daemon, [example.command for example in found], tmp_path)
-    ids = daemon.aethel("ps", "-aq").out.split()
+    ids = [each for each in daemon.aethel("ps", "-aq").out.split() if each not in before]
     if ids:
         daemon.aethel("rm", "-f", *ids)
     assert len(printed) == len(found)
