@@ -17,7 +17,7 @@ demo: $(VENV)/installed  ## Build demo-alpine, start the daemon if none answers,
 	@tools/system-packages demo
 	@tools/demo $(BIN) $(LINKS)
 
-test: lint unit host e2e vm  ## Format, lint, types, import contract, unit, host and end-to-end tests, on two kernels.
+test: lint unit host e2e vm  ## Format, lint, types, import contract, unit, host and end-to-end tests, these on two kernels.
 
 lint: $(VENV)/dev  ## Format, lint, types and import contract.
 	$(BIN)/ruff format --check .
@@ -36,7 +36,7 @@ e2e: $(VENV)/dev $(VENV)/installed  ## Tests that drive the installed commands a
 	@tools/system-packages test
 	$(BIN)/pytest tests/e2e
 
-vm: $(VENV)/dev $(VENV)/installed  ## The host and end-to-end tests once more, on a second kernel (user-mode Linux).
+vm: $(VENV)/dev $(VENV)/installed  ## The end-to-end tests once more, on a second kernel (user-mode Linux).
 	@tools/system-packages test
 	@tools/system-packages vm
 	$(BIN)/pytest tests/vm

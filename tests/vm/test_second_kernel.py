@@ -1,4 +1,4 @@
-"""Every test of the host and end-to-end lists, once more, on another kernel."""
+"""Every end-to-end test, and what limits hold, once more on another kernel."""
 
 from __future__ import annotations
 
