@@ -25,7 +25,7 @@ LISTS = (
     "tests/host/test_limits_hold.py",
 )
 """What runs there: paths, as pytest takes them."""
-SECONDS = 1000
+SECONDS = 1500
 """For all of them together; then the kernels are ended."""
 _KERNELS = 4
 """At most: each may take a gibibyte of memory."""
