@@ -23,7 +23,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,7 @@ from typing import Final
 import msgspec
 
 from aethel_common import fdsocket, jsonfile
-from aethel_common.errors import Unavailable, WrongState
+from aethel_common.errors import Unavailable, Unsupported, WrongState
 from aethel_common.linux import processes
 from aethel_common.process import is_alive, start_time
 from aethel_common.undo import Undo
@@ -45,13 +45,14 @@ from aethel_run.cgroup.managers.cgroupfs import Cgroupfs
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.init import trees
 from aethel_run.lifecycle.create import Created, CreateOptions, create
-from aethel_run.process import elsewhere
+from aethel_run.process import elsewhere, filters
+from aethel_run.seccomp.profile import default_profile
 from aethel_run.spec.config import Spec
 from aethel_run.spec.linux import NamespaceType
 from aethel_run.spec.load import decode, encode
 from aethel_run.spec.process import Process
 from aethel_run.spec.state import State
-from aethel_run.spec.template import default_spec
+from aethel_run.spec.template import DEFAULT_CAPABILITIES, default_spec
 from aethel_run.status import Status
 
 _FIGURES: Final = frozenset({"cpu", "io", "memory", "pids"})
@@ -64,8 +65,7 @@ def run(launches: socket.socket, monitor: socket.socket, monitor_pid: int) -> in
     When it fails, everything is undone before the daemon is told.
     """
     processes.set_process_name("aethel:creator")
-    # A rehearsal: what it writes to is copied for us now, which is half a millisecond less when a container waits.
-    decode(encode(default_spec()))
+    _rehearse()
     hello = protocol.Hello(pid=monitor_pid, start_time=start_time(monitor_pid))
     message, fds = fdsocket.receive(launches)
     if not message:
@@ -75,6 +75,17 @@ def run(launches: socket.socket, monitor: socket.socket, monitor_pid: int) -> in
     with socket.socket(fileno=fds[0]) as conversation:
         protocol.tell(conversation, hello)
         return told(lambda: _make(_Creation(launch, conversation, monitor, hello)), conversation)
+
+
+def _rehearse() -> None:
+    """Do now what needs no container: the memory that it writes to is copied for us, and the usual filter is compiled.
+
+    Milliseconds less when a container waits.
+    """
+    decode(encode(default_spec()))
+    machine = os.uname().machine
+    with suppress(Unsupported):
+        filters.of_profile(default_profile(frozenset(DEFAULT_CAPABILITIES), machine), machine)
 
 
 def _make(creation: _Creation) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from aethel_common.linux import processes
 from aethel_run.spec.config import Spec
+from aethel_run.spec.seccomp import Seccomp
 from aethel_run.spec.state import State
 
 if TYPE_CHECKING:
@@ -16,11 +18,15 @@ if TYPE_CHECKING:
 
 def compiled(spec: Spec) -> Filter | None:
     """For this machine; None without a profile. Raises Unsupported, InvalidSpec."""
-    if spec.linux.seccomp is None:
-        return None
+    return None if spec.linux.seccomp is None else of_profile(spec.linux.seccomp, os.uname().machine)
+
+
+@lru_cache(maxsize=4)
+def of_profile(profile: Seccomp, machine: str) -> Filter:
+    """Of a machine (`uname -m`). Kept: who expects a profile compiles it before anyone waits. Raises as `compiled`."""
     from aethel_run.seccomp.compile import compile_profile  # with the tables of all calls: only who has a profile pays
 
-    return compile_profile(spec.linux.seccomp, os.uname().machine)
+    return compile_profile(profile, machine)
 
 
 def giver(spec: Spec, pidfd: int, pid: int, state: State) -> Callable[[int], None]:
