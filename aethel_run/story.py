@@ -188,6 +188,11 @@ def listen(teller: Teller | None) -> None:
     trace.sink = teller.call if teller is not None else None
 
 
+def sentence_of(function: Callable[..., object]) -> str:
+    """The first line of its docstring: what the story says that it does."""
+    return (function.__doc__ or "").partition("\n")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Act(Generic[P, T]):
     """What the parent of init does: a function that tells of itself. Name and sentence are the function's own."""
@@ -206,7 +211,7 @@ class Act(Generic[P, T]):
     @property
     def sentence(self) -> str:
         """The first line of its docstring."""
-        return (self.run.__doc__ or "").partition("\n")[0]
+        return sentence_of(self.run)
 
     def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
         """Do it, and tell of it if somebody listens."""

@@ -19,7 +19,7 @@ from aethel_run.spec.config import Root, Spec
 from aethel_run.spec.linux import IdMapping, Linux, Namespace, NamespaceType
 from aethel_run.spec.mounts import Mount
 from aethel_run.spec.process import Capabilities, Process, User
-from aethel_run.spec.resources import DeviceRule, DeviceType, Resources
+from aethel_run.spec.resources import DeviceRule, Resources, allowed
 from aethel_run.spec.seccomp import Seccomp
 from aethel_run.spec.template import default_spec
 from aethel_run.state import marked
@@ -156,13 +156,9 @@ def _device_rules(
         return (DeviceRule(allow=True, access="rwm"),)
     return (
         *base,
-        *(_allowed(each.device.type, each.device.major, each.device.minor, each.access) for each in devices),
-        *(_allowed(each.type, each.major, each.minor, each.access) for each in config.devices.rules),
+        *(allowed(each.device.major, each.device.minor, each.access, each.device.type) for each in devices),
+        *(allowed(each.major, each.minor, each.access, each.type) for each in config.devices.rules),
     )
-
-
-def _allowed(kind: str, major: int | None, minor: int | None, access: str) -> DeviceRule:
-    return DeviceRule(allow=True, type=DeviceType(kind), major=major, minor=minor, access=access)
 
 
 def _namespaces(base: tuple[Namespace, ...], container: Container, place: Place) -> tuple[Namespace, ...]:

@@ -139,7 +139,7 @@ def _launch_message(engine: Engine, container: Container, donors: Mapping[str, C
         groups=container.config.privileges.group_add,
         donors=tuple(_donor(each) for each in donors.values()),
         open_stdin=container.config.open_stdin,
-        wired=container.config.network in (NetworkMode.BRIDGE, NetworkMode.NONE),
+        wired=container.config.network.is_own,
         story=str(layout.story) if container.config.explain else "",
         without=container.config.without,
     )
@@ -153,7 +153,7 @@ def _donor(container: Container) -> protocol.Donor:
 
 def _wire(engine: Engine, conversation: Conversation, endpoint: Endpoint | None, container: Container) -> None:
     """Put the network into the container's namespace while its root is being set up."""
-    if container.config.network in (NetworkMode.HOST, NetworkMode.CONTAINER):
+    if not container.config.network.is_own:
         return
     _, fds = conversation.expect_with_fds(protocol.Cloned)
     try:

@@ -16,7 +16,7 @@ from aethel_common.errors import InvalidSpec
 from aethel_common.linux import bpf
 from aethel_common.linux.bpf import Attach
 from aethel_run.cgroup.tree import Cgroup
-from aethel_run.spec.resources import DeviceRule, DeviceType
+from aethel_run.spec.resources import DeviceRule, DeviceType, allowed
 
 _PROGRAM: Final = "aethel_devices"
 
@@ -30,23 +30,19 @@ ALL_ACCESS: Final = 7
 _TYPE: Final = {DeviceType.BLOCK: BLOCK, DeviceType.CHARACTER: CHARACTER}
 
 
-def _allow(major: int | None, minor: int | None, access: str = "rwm", kind: str = "c") -> DeviceRule:
-    return DeviceRule(allow=True, type=DeviceType(kind), major=major, minor=minor, access=access)
-
-
 DEFAULT_RULES: Final = (
     # A node alone gives nothing: using it is asked again.
-    _allow(None, None, "m", "c"),
-    _allow(None, None, "m", "b"),
-    _allow(1, 3),  # null
-    _allow(1, 5),  # zero
-    _allow(1, 7),  # full
-    _allow(1, 8),  # random
-    _allow(1, 9),  # urandom
-    _allow(5, 0),  # tty
-    _allow(5, 2),  # ptmx
-    _allow(136, None),  # pts, and the console, which is one of them: 5:1 is the host's
-    _allow(10, 200),  # net/tun: of use only to who may make interfaces; callers count on it
+    allowed(None, None, "m", "c"),
+    allowed(None, None, "m", "b"),
+    allowed(1, 3),  # null
+    allowed(1, 5),  # zero
+    allowed(1, 7),  # full
+    allowed(1, 8),  # random
+    allowed(1, 9),  # urandom
+    allowed(5, 0),  # tty
+    allowed(5, 2),  # ptmx
+    allowed(136, None),  # pts, and the console, which is one of them: 5:1 is the host's
+    allowed(10, 200),  # net/tun: of use only to who may make interfaces; callers count on it
 )
 """What every container may use, whatever its rules say. config-linux.md#default-devices; runc's list."""
 

@@ -30,7 +30,7 @@ class Step:
     @property
     def sentence(self) -> str:
         """The first line of its docstring."""
-        return (self.run.__doc__ or "").partition("\n")[0]
+        return story.sentence_of(self.run)
 
 
 def step(*, man: str, when: Condition = lambda init: True, only: str = "") -> Callable[[Action], Step]:

@@ -59,6 +59,14 @@ def existing(root_fd: int, path: str) -> int | None:
         return None
 
 
+def is_there(root_fd: int, path: str) -> bool:
+    """Whether anything is."""
+    fd = existing(root_fd, path)
+    if fd is not None:
+        os.close(fd)
+    return fd is not None
+
+
 def _what(mount: Mount) -> str:
     return mount.source or f"a {mount.type}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final, TypeVar
+
 import msgspec
 
 from aethel_common.errors import InvalidSpec
@@ -11,38 +13,38 @@ from aethel_run.spec.process import Process
 from aethel_run.spec.resources import Resources
 from aethel_run.spec.rules import process as of_process
 
-_decode = msgspec.json.Decoder(Spec).decode
-_decode_process = msgspec.json.Decoder(Process).decode
-_decode_resources = msgspec.json.Decoder(Resources).decode
+T = TypeVar("T")
+
+_SPEC: Final = msgspec.json.Decoder(Spec)
+_PROCESS: Final = msgspec.json.Decoder(Process)
+_RESOURCES: Final = msgspec.json.Decoder(Resources)
 _encode = msgspec.json.Encoder().encode
 
 
 def decode(document: bytes) -> Spec:
     """Read and check a document. Raises InvalidSpec with the JSON path."""
-    try:
-        spec = _decode(document)
-    except msgspec.DecodeError as error:
-        raise InvalidSpec(f"config.json: {error}") from error
+    spec = _decoded(_SPEC, document, "config.json")
     validate.check(spec)
     return spec
 
 
 def decode_process(document: bytes) -> Process:
     """Read and check a document with a process alone, for exec. Raises InvalidSpec with the JSON path."""
-    try:
-        process = _decode_process(document)
-    except msgspec.DecodeError as error:
-        raise InvalidSpec(f"process: {error}") from error
+    process = _decoded(_PROCESS, document, "process")
     of_process.check(process)
     return process
 
 
 def decode_resources(document: bytes) -> Resources:
     """Read `linux.resources` alone, for update. Raises InvalidSpec with the JSON path."""
+    return _decoded(_RESOURCES, document, "resources")
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], document: bytes, what: str) -> T:
     try:
-        return _decode_resources(document)
+        return decoder.decode(document)
     except msgspec.DecodeError as error:
-        raise InvalidSpec(f"resources: {error}") from error
+        raise InvalidSpec(f"{what}: {error}") from error
 
 
 def encode(spec: Spec) -> bytes:

@@ -39,6 +39,11 @@ class DeviceRule(Document, frozen=True, kw_only=True):
     """Of `r` (read), `w` (write) and `m` (mknod)."""
 
 
+def allowed(major: int | None, minor: int | None, access: str = "rwm", kind: str = DeviceType.CHARACTER) -> DeviceRule:
+    """The rule that lets a device be used; `kind` is the letter of its type."""
+    return DeviceRule(allow=True, type=DeviceType(kind), major=major, minor=minor, access=access)
+
+
 class Memory(Document, frozen=True, kw_only=True):
     """In bytes; -1 is without a limit. config-linux.md#memory"""
 

@@ -9,7 +9,7 @@ from typing import Final
 from aethel_common.errors import NotPermitted, Unsupported, WrongState
 from aethel_common.undo import Undo
 from aethel_run.cgroup import devices, freezer, limits, subtree
-from aethel_run.cgroup.controllers import controllers
+from aethel_run.cgroup.controllers import Controllers, controllers
 from aethel_run.cgroup.present import present
 from aethel_run.cgroup.tree import Cgroup
 from aethel_run.spec.resources import DeviceRule, Resources
@@ -27,20 +27,20 @@ class Cgroupfs:
 
     def check(self, resources: Resources) -> None:
         """Before anything is made."""
-        devices.parse(resources.devices)
-        limits.check(resources, controllers(self.cgroup.path))
+        _check(resources, controllers(self.cgroup.path))
 
     def make(self, resources: Resources) -> Cgroup:
         """Make it, write its limits, attach its device program.
 
         Raises what `check` does, WrongState when it is somebody's already or frozen, InvalidArgument, OSError.
         """
-        self.check(resources)
+        found = controllers(self.cgroup.path)
+        _check(resources, found)
         self._refuse_unfit()
         with Undo() as undo:
             made = self.cgroup.make(limits.needed(resources))
             undo.later(lambda: subtree.unmake(made))
-            self._account()
+            self._account(found)
             limits.apply(self.cgroup, resources)
             _rule_devices(self.cgroup, resources.devices)
             undo.keep()
@@ -72,13 +72,17 @@ class Cgroupfs:
         if freezer.is_frozen(self.cgroup):
             raise WrongState(f"cgroup {self.cgroup.path} is frozen")
 
-    def _account(self) -> None:
-        available = controllers(self.cgroup.path).names
-        for controller in sorted(self._accounting & available):
+    def _account(self, found: Controllers) -> None:
+        for controller in sorted(self._accounting & found.names):
             try:
                 self.cgroup.make([controller])
             except (Unsupported, WrongState):
                 pass  # figures only: what must hold was asked for before
+
+
+def _check(resources: Resources, found: Controllers) -> None:
+    devices.parse(resources.devices)
+    limits.check(resources, found)
 
 
 def _rule_devices(cgroup: Cgroup, rules: Sequence[DeviceRule]) -> None:

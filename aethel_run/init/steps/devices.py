@@ -68,20 +68,13 @@ def link_devices(init: Init) -> None:
     dev_fd = paths.open_in_root(init.rootfs_fd, "/dev", os.O_PATH | os.O_DIRECTORY)
     try:
         own = not brings_its_own(init)
-        if _is_there(init.rootfs_fd, "/proc/self/fd"):
+        if targets.is_there(init.rootfs_fd, "/proc/self/fd"):
             for name, target in {**_STREAMS, **(_CORE if own else {})}.items():
                 _link(dev_fd, name, target, must=own)
-        if own and _is_there(init.rootfs_fd, "/dev/pts/ptmx"):
+        if own and targets.is_there(init.rootfs_fd, "/dev/pts/ptmx"):
             _link_ptmx(dev_fd)
     finally:
         os.close(dev_fd)
-
-
-def _is_there(root_fd: int, path: str) -> bool:
-    fd = targets.existing(root_fd, path)
-    if fd is not None:
-        os.close(fd)
-    return fd is not None
 
 
 def _link(dev_fd: int, name: str, target: str, *, must: bool) -> None:

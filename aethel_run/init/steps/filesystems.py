@@ -90,7 +90,7 @@ def _own_source(mount: Mount, words: Meaning) -> int:
 
 def _mount(init: Init, mount: Mount, words: Meaning) -> None:
     find = targets.plain_directory if views.is_shown_whole(mount) else targets.directory
-    covers = mount.type == _TMPFS and _is_there(init.rootfs_fd, mount.destination)
+    covers = mount.type == _TMPFS and targets.is_there(init.rootfs_fd, mount.destination)
     target_fd = find(init.rootfs_fd, mount)
     try:
         if covers:
@@ -106,13 +106,6 @@ def _mount(init: Init, mount: Mount, words: Meaning) -> None:
             os.close(mount_fd)
     finally:
         os.close(target_fd)
-
-
-def _is_there(root_fd: int, path: str) -> bool:
-    fd = targets.existing(root_fd, path)
-    if fd is not None:
-        os.close(fd)
-    return fd is not None
 
 
 def _take_after(target_fd: int, words: Meaning) -> None:
