@@ -7,7 +7,6 @@ rest of the network; this takes 0.2.
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -15,35 +14,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from aethel_common.errors import AethelError
+from aethel_common.linux import rtmessages as wire
 from aethel_common.linux.trace import Fd, Record, Word, told
 
 LOOPBACK_INDEX: Final = 1
 """`lo` is the first link of every namespace."""
 
-# linux/netlink.h
-_HEADER: Final = struct.Struct("=IHHII")
-_ATTRIBUTE: Final = struct.Struct("=HH")
-_ERROR: Final = struct.Struct("=i")
-_NLM_F_REQUEST: Final = 0x1
-_NLM_F_ACK: Final = 0x4
-_NLM_F_EXCL: Final = 0x200
-_NLM_F_CREATE: Final = 0x400
-_NLMSG_ERROR: Final = 2
-# linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h
-_RTM_NEWLINK: Final = 16
-_RTM_NEWADDR: Final = 20
-_RTM_NEWROUTE: Final = 24
-_NAMES: Final = {_RTM_NEWLINK: "RTM_NEWLINK", _RTM_NEWADDR: "RTM_NEWADDR", _RTM_NEWROUTE: "RTM_NEWROUTE"}
-_IFINFOMSG: Final = struct.Struct("=BxHiII")
-_IFADDRMSG: Final = struct.Struct("=BBBBI")
 _RTMSG: Final = struct.Struct("=BBBBBBBBI")
-_IFF_UP: Final = 1
-_IFA_ADDRESS: Final = 1
-_IFA_LOCAL: Final = 2
 _RTA_GATEWAY: Final = 5
 _RT_TABLE_MAIN: Final = 254
 _RTPROT_STATIC: Final = 4
-_RT_SCOPE_UNIVERSE: Final = 0
 _RTN_UNICAST: Final = 1
 
 
@@ -59,24 +39,26 @@ class Request:
 
 def link_up(index: int) -> Request:
     """Bring a link up."""
-    body = _IFINFOMSG.pack(socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
-    return Request(f"bring link {index} up", _RTM_NEWLINK, 0, body)
+    body = wire.IFINFOMSG.pack(socket.AF_UNSPEC, 0, index, wire.IFF_UP, wire.IFF_UP)
+    return Request(f"bring link {index} up", wire.RTM_NEWLINK, 0, body)
 
 
 def add_address(index: int, address: ipaddress.IPv4Address, prefix_length: int) -> Request:
     """Give a link an address."""
-    body = _IFADDRMSG.pack(socket.AF_INET, prefix_length, 0, _RT_SCOPE_UNIVERSE, index)
+    body = wire.IFADDRMSG.pack(socket.AF_INET, prefix_length, 0, wire.RT_SCOPE_UNIVERSE, index)
     # Both: they differ only on a point-to-point link, and the kernel fills in neither from the other.
-    body += _attribute(_IFA_LOCAL, address.packed) + _attribute(_IFA_ADDRESS, address.packed)
-    return Request(f"add address {address}/{prefix_length}", _RTM_NEWADDR, _NLM_F_CREATE | _NLM_F_EXCL, body)
+    body += wire.attribute(wire.IFA_LOCAL, address.packed) + wire.attribute(wire.IFA_ADDRESS, address.packed)
+    return Request(
+        f"add address {address}/{prefix_length}", wire.RTM_NEWADDR, wire.NLM_F_CREATE | wire.NLM_F_EXCL, body
+    )
 
 
 def add_default_route(gateway: ipaddress.IPv4Address) -> Request:
     """Send what is for elsewhere to `gateway`, which must be reachable by then."""
     body = _RTMSG.pack(
-        socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0
-    ) + _attribute(_RTA_GATEWAY, gateway.packed)
-    return Request(f"add default route by {gateway}", _RTM_NEWROUTE, _NLM_F_CREATE | _NLM_F_EXCL, body)
+        socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, wire.RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0
+    ) + wire.attribute(_RTA_GATEWAY, gateway.packed)
+    return Request(f"add default route by {gateway}", wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_EXCL, body)
 
 
 def send(requests: Sequence[Request], sink: Callable[[Record], None] | None = None) -> None:
@@ -84,33 +66,26 @@ def send(requests: Sequence[Request], sink: Callable[[Record], None] | None = No
 
     `sink` is told of the message.
     """
-    message = b"".join(_encode(request, number) for number, request in enumerate(requests))
+    message = b"".join(
+        wire.request(each.kind, each.flags | wire.NLM_F_ACK, number, each.body) for number, each in enumerate(requests)
+    )
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as sock:
         if sink is None:
             sock.send(message)
         else:
-            shown = [Word(f"{_NAMES[request.kind]}: {request.what}") for request in requests]
+            shown = [Word(f"{wire.NAMES[request.kind]}: {request.what}") for request in requests]
             told("send", (Fd(sock.fileno()), shown), lambda: sock.send(message), sink)
         # The kernel works in `send`, goes on after a failure, and answers each with a datagram of its own.
         answers = [sock.recv(4096) for _ in requests]
     for request, answer in zip(requests, answers, strict=True):
-        number = _error(answer)
-        if number:
-            raise AethelError(f"rtnetlink: {request.what}: {os.strerror(number)}")
+        try:
+            _answered(answer)
+        except OSError as error:
+            raise AethelError(f"rtnetlink: {request.what}: {error.strerror}") from error
 
 
-def _encode(request: Request, number: int) -> bytes:
-    flags = _NLM_F_REQUEST | _NLM_F_ACK | request.flags
-    # Every body is a whole number of four-byte words, so no padding comes between two messages.
-    return _HEADER.pack(_HEADER.size + len(request.body), request.kind, flags, number, 0) + request.body
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
-
-
-def _error(answer: bytes) -> int:
-    """The errno of an acknowledgement; 0: done."""
-    _, kind, _, _, _ = _HEADER.unpack_from(answer)
-    assert kind == _NLMSG_ERROR, f"rtnetlink answered with a message of type {kind}"
-    return -int(_ERROR.unpack_from(answer, _HEADER.size)[0])
+def _answered(answer: bytes) -> None:
+    """An acknowledgement. Raises OSError when it is a refusal."""
+    ((kind, flags, _, payload),) = wire.messages(answer)
+    assert kind == wire.NLMSG_ERROR, f"rtnetlink answered with a message of type {kind}"
+    wire.raise_refusal(payload, flags)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aethel_common.linux import capabilities, netlink, resources, scheduling
+from aethel_common.linux import capabilities, netlink, resources, rtmessages, scheduling
 from aethel_common.linux.netlink import Rtnetlink
 from aethel_common.linux.resources import Rlimit
 from aethel_common.linux.scheduling import IoPriorityClass, MemoryPolicyFlags, MemoryPolicyMode, SchedPolicy
@@ -68,15 +68,15 @@ def test_each_call_is_the_one_that_it_says(call: object, words: str) -> None:
 
 @given(st.dictionaries(st.integers(1, 0x3FFF), st.binary(max_size=300), max_size=8))
 def test_attributes_come_back(attributes: dict[int, bytes]) -> None:
-    data = b"".join(netlink._attribute(kind, value) for kind, value in attributes.items())
+    data = b"".join(rtmessages.attribute(kind, value) for kind, value in attributes.items())
     assert len(data) % 4 == 0
-    assert netlink._attributes(data) == attributes
+    assert rtmessages.attributes(data) == attributes
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_are_read_that_are_not_there(data: bytes) -> None:
     """CVE-2021-43784: nonsense is an error, or is read as what it is; never an endless loop."""
-    for read in (netlink._attributes, lambda data: list(netlink._messages(data)), netlink._link, netlink._address):
+    for read in (rtmessages.attributes, lambda data: list(rtmessages.messages(data)), netlink._link, netlink._address):
         _read(read, data)
 
 
@@ -90,8 +90,8 @@ def _read(read: Callable[[bytes], object], data: bytes) -> None:
 
 def test_cve_2021_43784_a_value_too_long_for_its_length_is_refused() -> None:
     with pytest.raises(OSError, match="Message too long"):
-        netlink._attribute(1, b"x" * 0xFFFC)
-    assert netlink._attributes(netlink._attribute(1, b"x" * 0xFFFB)) == {1: b"x" * 0xFFFB}
+        rtmessages.attribute(1, b"x" * 0xFFFC)
+    assert rtmessages.attributes(rtmessages.attribute(1, b"x" * 0xFFFB)) == {1: b"x" * 0xFFFB}
 
 
 def test_links_of_this_namespace() -> None:
