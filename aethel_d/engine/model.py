@@ -33,11 +33,6 @@ class NetworkMode(StrEnum):
     HOST = "host"
     CONTAINER = "container"
 
-    @property
-    def is_own(self) -> bool:
-        """Whether the namespace is the container's own: it is ours to wire then."""
-        return self in (NetworkMode.BRIDGE, NetworkMode.NONE)
-
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A container as asked for: what `create` takes. Empty means: the image's, or the default."""

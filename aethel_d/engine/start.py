@@ -16,6 +16,7 @@ from aethel_common import names, process
 from aethel_common.errors import Unavailable, WrongState, from_os
 from aethel_common.undo import Undo
 from aethel_d.engine import look, namespaces, removal
+from aethel_d.engine.asked import ShareMode
 from aethel_d.engine.bundle import write_bundle
 from aethel_d.engine.context import Engine
 from aethel_d.engine.model import Container, NetworkMode, Process, Run, Status, View
@@ -139,10 +140,14 @@ def _launch_message(engine: Engine, container: Container, donors: Mapping[str, C
         groups=container.config.privileges.group_add,
         donors=tuple(_donor(each) for each in donors.values()),
         open_stdin=container.config.open_stdin,
-        wired=container.config.network.is_own,
+        wired=_is_ours_to_wire(container),
         story=str(layout.story) if container.config.explain else "",
         without=container.config.without,
     )
+
+
+def _is_ours_to_wire(container: Container) -> bool:
+    return namespaces.network_share(container.config).mode is ShareMode.PRIVATE
 
 
 def _donor(container: Container) -> protocol.Donor:
@@ -153,7 +158,7 @@ def _donor(container: Container) -> protocol.Donor:
 
 def _wire(engine: Engine, conversation: Conversation, endpoint: Endpoint | None, container: Container) -> None:
     """Put the network into the container's namespace while its root is being set up."""
-    if not container.config.network.is_own:
+    if not _is_ours_to_wire(container):
         return
     _, fds = conversation.expect_with_fds(protocol.Cloned)
     try:
